@@ -1,0 +1,66 @@
+# `make` lists the targets. Each that needs Python packages makes .venv first.
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+CHECKPOINT := examples/fashion_mnist/fashion-mnist.safetensors
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-large lint format bench quality wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/export.stamp ## checkpoint to pictures: export, build and run at three sizes, into ./demo
+	@mkdir -p $(DEMO)
+	$(BIN)/fdcn export $(CHECKPOINT) -o $(DEMO)/model
+	$(BIN)/fdcn build $(DEMO)/model
+	$(BIN)/fdcn run $(DEMO)/model --size 28x28 -o $(DEMO)/28x28.png
+	$(BIN)/fdcn run $(DEMO)/model --size 56x28 -o $(DEMO)/56x28.png
+	$(BIN)/fdcn run $(DEMO)/model --size 28x56 -o $(DEMO)/28x56.png
+	@echo && echo "The pictures are in $(CURDIR)/$(DEMO):" && ls $(DEMO)/*.png
+
+test: $(VENV)/dev.stamp ## every test but the large ones
+	@$(BIN)/python -m pytest
+
+test-large: $(VENV)/dev.stamp ## the tests at XL/2 shapes: 8 GB of memory
+	@$(BIN)/python -m pytest -m large
+
+lint: $(VENV)/dev.stamp ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@MYPYPATH=.types $(BIN)/mypy -p fdcn
+
+format: $(VENV)/dev.stamp ## sort the imports and lay out the code
+	@$(BIN)/ruff check --select I --fix
+	@$(BIN)/ruff format
+
+bench: $(VENV)/dev.stamp ## time everything that has a benchmark, into benchmarks/results
+	@set -e; for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+quality: $(VENV)/dev.stamp ## measure the shipped checkpoint's pictures, into benchmarks/results
+	@$(BIN)/python benchmarks/quality.py
+
+wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
+	@rm -rf build dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . | tail -n 1
+
+clean: ## remove all that make made, .venv included
+	rm -rf $(VENV) $(DEMO) build dist fdcn.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# A stamp appears once everything is installed, and goes before anything is touched: a .venv without one was left by
+# an interrupted installation and is made anew.
+$(VENV)/dev.stamp: EXTRA = dev
+$(VENV)/export.stamp: EXTRA = export
+$(VENV)/dev.stamp $(VENV)/export.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "fdcn needs Python 3.10 or newer and $(PYTHON) is `$(PYTHON) -V 2>&1`: make PYTHON=python3.11 …"; exit 1; }
+	@echo "Installing fdcn[$(EXTRA)] into $(VENV): up to 3 GB, most of it PyTorch"
+	@clear=--clear; for stamp in $(VENV)/*.stamp; do if [ -e "$$stamp" ]; then clear=; fi; done; \
+		rm -f $(VENV)/*.stamp && $(PYTHON) -m venv $$clear $(VENV)
+	@quiet=--quiet; if [ -t 1 ]; then quiet=; fi; \
+		$(BIN)/python -m pip install --disable-pip-version-check $$quiet -c constraints.txt -e '.[$(EXTRA)]'
+	@if [ $(EXTRA) = dev ]; then touch $(VENV)/export.stamp; fi; touch $@

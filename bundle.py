@@ -1,0 +1,311 @@
+"""A bundle: one folder with a manifest, the exported graphs and the engines built from them.
+
+Files are written into a folder of their own and become part of the bundle when `manifest.json` is replaced, which is
+one atomic rename: a killed command leaves the old bundle or the new one. Every file is listed with its size and
+sha256, external weights included, and is checked before it is used.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fdcn.errors import FdcnError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+KINDS = ("graphs", "engine")
+_TEMPORARY = ".incoming-"
+_ABANDONED_AFTER = 3600.0
+"""Seconds after which a temporary folder is no longer somebody else's unfinished work."""
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """Size and content of one file of the bundle."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the runtime must know of the network; `architecture` has every number that the checkpoint implied."""
+
+    family: str
+    architecture: dict[str, int]
+    blocks: int
+    channels: int
+    classes: int
+    patch: int
+    parameters: int
+    token_bytes: int
+    """About the most memory that the denoiser's activations take a token in float32."""
+    weights: str
+    """"ema" or "raw"."""
+    weights_sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Defaults of `fdcn run` for this model, and the S_max rule's constants."""
+
+    solver: str
+    steps: int
+    guidance: float
+    reach: float
+    """S_max in training, in token pixels."""
+    s_max_adjust: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """One exported graph: its ONNX file and the files with its weights, as paths inside the bundle."""
+
+    file: str
+    data: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """Graphs prepared for one backend. They are used only where `key` is what the machine asks for."""
+
+    backend: str
+    key: str
+    graphs: dict[str, Graph]
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """All of `manifest.json`. Sizes are (width, height) in pixels."""
+
+    format: int
+    fdcn: str
+    model: Model
+    sampling: Sampling
+    operator: str
+    """Domain, name and version of the custom operator, as fdcn::MultiScaleDCN-1."""
+    train_size: list[int]
+    mixed_aspect: bool
+    fixed_size: list[int] | None
+    """The only size that the graphs take, or None where they are dynamic."""
+    pixel_factor: int
+    """Pixels a latent element stands for: 1 in pixel space, 8 with the usual VAE."""
+    class_names: list[str] | None
+    graphs: dict[str, Graph]
+    engines: list[Engine]
+    files: dict[str, File]
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    def paths(self) -> set[str]:
+        """Paths of every file that graphs and engines name."""
+        graphs = [*self.graphs.values(), *(g for engine in self.engines for g in engine.graphs.values())]
+        return {path for graph in graphs for path in (graph.file, *graph.data)}
+
+
+class Bundle:
+    """An opened bundle. `manifest` is what it says; `file` gives checked paths."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._verified: set[str] = set()
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Bundle":
+        """Read a bundle's manifest. Raises FdcnError where there is none, or one this version cannot read."""
+        path = Path(path)
+        try:
+            content = json.loads((path / MANIFEST).read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            what = "is not a bundle (it has no manifest.json)" if path.exists() else "does not exist"
+            raise FdcnError(f"bundle {path} {what}; make one: fdcn export CHECKPOINT -o {path}") from None
+        except OSError as error:
+            raise FdcnError(f"cannot read {path / MANIFEST}: {error.strerror}") from error
+        except ValueError as error:
+            raise FdcnError(f"{path / MANIFEST} is damaged ({error}); run fdcn export again") from error
+        found = content.get("format") if isinstance(content, dict) else None
+        if found != FORMAT:
+            raise FdcnError(
+                f"{path} has bundle format {found!r}, this fdcn reads {FORMAT}; run fdcn export again, or update fdcn"
+            )
+        try:
+            manifest = _parse(Manifest, content, "manifest")
+        except _Malformed as error:
+            raise FdcnError(f"{path / MANIFEST} is damaged ({error}); run fdcn export again") from error
+        unlisted = sorted(manifest.paths() - manifest.files.keys())
+        if unlisted:
+            raise FdcnError(f"{path / MANIFEST} is damaged (no size and hash of {unlisted[0]}); run fdcn export again")
+        return cls(path, manifest)
+
+    def file(self, name: str) -> Path:
+        """Path of one file after checking its size and sha256, once an opened bundle."""
+        path, wanted = self.path / name, self.manifest.files[name]
+        if name in self._verified:
+            return path
+        mend = "; run fdcn export again, or copy the bundle again"
+        try:
+            size = path.stat().st_size
+        except OSError:
+            raise FdcnError(f"{path} is missing{mend}") from None
+        if size != wanted.bytes:
+            raise FdcnError(f"{path} has {size} bytes, the manifest says {wanted.bytes}{mend}")
+        found = sha256(path)
+        if found != wanted.sha256:
+            raise FdcnError(f"{path} was changed: sha256 {found[:12]}…, the manifest says {wanted.sha256[:12]}…{mend}")
+        self._verified.add(name)
+        return path
+
+    def graph(self, graph: Graph) -> Path:
+        """Path of a graph's ONNX file after checking it and its weights."""
+        for data in graph.data:
+            self.file(data)
+        return self.file(graph.file)
+
+
+class Draft:
+    """Files on their way into a bundle. Nothing of it is seen until `commit`."""
+
+    def __init__(self, bundle: Path, folder: str, temporary: Path) -> None:
+        self._bundle, self._folder, self.path = bundle, folder, temporary
+
+    def inside(self, name: str) -> str:
+        """The path, inside the bundle, that a file written to `self.path / name` will have."""
+        return str(PurePosixPath(self._folder) / name)
+
+    def commit(self, manifest: Manifest) -> Bundle:
+        """Move the files in and replace the manifest. `manifest.files` is completed from what was written."""
+        files = dict(manifest.files)
+        for path in sorted(self.path.iterdir()):
+            path.chmod(0o644)  # onnx writes external data 0600
+            files[self.inside(path.name)] = File(path.stat().st_size, sha256(path))
+        named = manifest.paths()
+        manifest = dataclasses.replace(manifest, files={name: files[name] for name in sorted(named)})
+        self.path.chmod(0o755)
+        os.replace(self.path, self._bundle / self._folder)
+        _replace_text(self._bundle / MANIFEST, manifest.to_json())
+        _sweep(self._bundle, manifest)
+        return Bundle(self._bundle, manifest)
+
+
+@contextlib.contextmanager
+def drafting(bundle: Path, kind: str) -> Iterator[Draft]:
+    """A draft for a bundle that may not exist yet; what it holds is dropped unless it is committed.
+
+    `kind`, one of `KINDS`, starts the name of the folder that the files will be in; the rest is never used twice.
+
+    Raises FdcnError where the folder cannot be written, or the disk is full.
+    """
+    created = not bundle.exists()
+    try:
+        bundle.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=bundle))
+    except OSError as error:
+        raise FdcnError(f"cannot write to {bundle}: {error.strerror}; name another folder with -o") from error
+    try:
+        yield Draft(bundle, f"{kind}-{secrets.token_hex(4)}", temporary)
+    except OSError as error:
+        raise FdcnError(f"writing {bundle} failed: {error.strerror or error}; make room or name another folder") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if created and not (bundle / MANIFEST).exists():
+            with contextlib.suppress(OSError):
+                bundle.rmdir()
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def replace_file(path: Path, write: typing.Callable[[typing.BinaryIO], object]) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then renamed.
+
+    Raises FdcnError where that cannot be done.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise FdcnError(f"cannot write {path}: {error.strerror}; name a folder that exists and is writable") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FdcnError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _replace_text(path: Path, text: str) -> None:
+    replace_file(path, lambda file: file.write(text.encode()))
+
+
+def _sweep(bundle: Path, manifest: Manifest) -> None:
+    """Remove what the new manifest no longer names, and what killed commands left behind."""
+    keep = {bundle / name for name in manifest.files}
+    folders = {parent for path in keep for parent in path.parents}
+    for folder in [p for p in bundle.rglob("*") if p.is_dir() and not p.is_symlink()]:
+        if folder.name.startswith(_TEMPORARY) and folder.parent == bundle:
+            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(folder, ignore_errors=True)
+        elif folder not in folders and _is_ours(folder, bundle):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(folder: Path, bundle: Path) -> bool:
+    """Only folders that fdcn makes are swept: a user may keep other things in a bundle."""
+    return folder.relative_to(bundle).parts[0].startswith(tuple(f"{kind}-" for kind in KINDS))
+
+
+class _Malformed(Exception):
+    pass
+
+
+def _parse(kind: Any, value: Any, where: str) -> Any:
+    """Check a JSON value against a type (a dataclass, list, dict, union or plain type) and build it."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        kinds = [k for k in arguments if (k is type(None)) == (value is None)]
+        if not kinds:
+            raise _Malformed(f"{where} is missing")
+        return None if value is None else _parse(kinds[0], value, where)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise _Malformed(f"{where} is not an object")
+        fields = {f.name: f.type for f in dataclasses.fields(kind)}
+        wrong = sorted(fields.keys() ^ value.keys())
+        if wrong:
+            raise _Malformed(f"{where}: {wrong[0]} is {'missing' if wrong[0] in fields else 'unknown'}")
+        return kind(**{name: _parse(fields[name], value[name], f"{where}.{name}") for name in fields})
+    if origin is list:
+        if not isinstance(value, list):
+            raise _Malformed(f"{where} is not a list")
+        return [_parse(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _Malformed(f"{where} is not an object")
+        return {name: _parse(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _Malformed(f"{where} is {type(value).__name__}, not {kind.__name__}")
+    return value

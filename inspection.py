@@ -1,0 +1,58 @@
+"""`fdcn inspect`: what a bundle holds, as a table."""
+
+from rich.console import Console
+from rich.table import Table
+
+from fdcn.bundle import Bundle
+from fdcn.errors import FdcnError
+from fdcn.runtime.memory import format_bytes
+
+
+def file_states(bundle: Bundle) -> dict[str, str]:
+    """Each file of a bundle and "ok", or what is wrong with it."""
+    states = {}
+    for name in bundle.manifest.files:
+        try:
+            bundle.file(name)
+            states[name] = "ok"
+        except FdcnError as error:
+            states[name] = str(error)
+    return states
+
+
+def print_bundle(bundle: Bundle, states: dict[str, str]) -> None:
+    """Print a bundle's model, sampler defaults, graphs, engines and files."""
+    console, m = Console(highlight=False), bundle.manifest
+    about = Table(title=str(bundle.path), title_justify="left", show_header=False, box=None)
+    for name, value in _facts(bundle).items():
+        about.add_row(f"[bold]{name}", value)
+    console.print(about)
+    files = Table("used as", "file", "size", "state", title_justify="left", box=None)
+    uses = {f"graph {name}": graph for name, graph in m.graphs.items()}
+    for engine in m.engines:
+        uses |= {f"{engine.key} {name}": graph for name, graph in engine.graphs.items()}
+    for use, graph in uses.items():
+        for path in (graph.file, *graph.data):
+            good = states[path] == "ok"
+            files.add_row(use, path, format_bytes(m.files[path].bytes), "ok" if good else "[red]damaged")
+    console.print(files)
+
+
+def _facts(bundle: Bundle) -> dict[str, str]:
+    m = bundle.manifest
+    model, sampling = m.model, m.sampling
+    names = m.class_names or []
+    shown = ", ".join(names[:10]) + (f", … ({len(names)})" if len(names) > 10 else "")
+    return {
+        "model": f"{model.family}, {model.parameters / 1e6:.2f} M parameters ({model.weights})",
+        "architecture": ", ".join(f"{name} {value}" for name, value in model.architecture.items()),
+        "trained at": "{}x{}".format(*m.train_size) + (", mixed aspect ratios" if m.mixed_aspect else ""),
+        "sizes": "any" if m.fixed_size is None else "{}x{} alone".format(*m.fixed_size),
+        "pixels": f"{m.pixel_factor} a latent element, {'decoded' if 'decoder' in m.graphs else 'previewed (no VAE)'}",
+        "classes": f"{model.classes}: {shown}" if names else str(model.classes),
+        "sampler": f"{sampling.solver}, {sampling.steps} steps, guidance {sampling.guidance:g}, "
+        f"S_max adjustment {'on' if sampling.s_max_adjust else 'off'}",
+        "operator": m.operator,
+        "weights": f"sha256 {model.weights_sha256[:16]}…",
+        "written by": f"fdcn {m.fdcn}, bundle format {m.format}",
+    }

@@ -1,0 +1,1 @@
+"""MultiScaleDCN: one contract (`spec.py`) and every implementation of it."""
