@@ -218,7 +218,9 @@ def drafting(bundle: Path, kind: str) -> Iterator[Draft]:
     try:
         yield Draft(bundle, f"{kind}-{secrets.token_hex(4)}", temporary)
     except OSError as error:
-        raise FdcnError(f"writing {bundle} failed: {error.strerror or error}; make room or name another folder") from error
+        raise FdcnError(
+            f"writing {bundle} failed: {error.strerror or error}; make room or name another folder"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if created and not (bundle / MANIFEST).exists():
@@ -288,7 +290,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         if not kinds:
             raise _Malformed(f"{where} is missing")
         return None if value is None else _parse(kinds[0], value, where)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise _Malformed(f"{where} is not an object")
         fields = {f.name: f.type for f in dataclasses.fields(kind)}

@@ -17,7 +17,7 @@ SOLVER_HELP = (
 )
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
     """WIDTHxHEIGHT."""
 
     name = "WIDTHxHEIGHT"
@@ -26,10 +26,10 @@ class Size(click.ParamType):
         try:
             return value if isinstance(value, tuple) else parse_size(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            return self.fail(str(error), param, ctx)
 
 
-class Interval(click.ParamType):
+class Interval(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """LO:HI with 0 <= LO <= HI <= 1."""
 
     name = "LO:HI"
@@ -41,7 +41,7 @@ class Interval(click.ParamType):
             low, high = map(float, value.split(":"))
             if 0 <= low <= high <= 1:
                 return low, high
-        self.fail(f"{value!r} is not LO:HI with 0 <= LO <= HI <= 1, such as 0.1:0.9", param, ctx)
+        return self.fail(f"{value!r} is not LO:HI with 0 <= LO <= HI <= 1, such as 0.1:0.9", param, ctx)
 
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path), default=DEFAULT_BUNDLE, required=False)
@@ -63,14 +63,45 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "bundle", type=click.Path(path_type=Path), default=DEFAULT_BUNDLE, show_default=True, help="The bundle to write.")
+@click.option(
+    "-o",
+    "--output",
+    "bundle",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_BUNDLE,
+    show_default=True,
+    help="The bundle to write.",
+)
 @click.option("--dynamic-shape", is_flag=True, help="Any batch, height and width (the default; see --size).")
 @click.option("--size", type=Size(), help="Fix the graphs to one size; batches stay dynamic.")
-@click.option("--weights", type=click.Choice(["ema", "raw"]), default="ema", show_default=True, help="Which weights of a Lightning checkpoint.")
-@click.option("--vae", type=click.Path(path_type=Path), metavar="DIR", help="Export this diffusers AutoencoderKL's decoder too.")
-@click.option("--train-size", type=Size(), help="Size in training. [default: from the checkpoint's metadata, a bundle of the same weights, or 256x256 for 4 channels]")
-@click.option("--mixed-aspect/--one-aspect", default=None, help="Trained on mixed aspect ratios: turns the S_max adjustment off by default. [default: from the metadata, else --one-aspect]")
-@click.option("--class-names", metavar="FILE|imagenet", help="A text file with a name a line, a JSON list, or imagenet. [default: from the metadata, or imagenet for 1000 classes]")
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "raw"]),
+    default="ema",
+    show_default=True,
+    help="Which weights of a Lightning checkpoint.",
+)
+@click.option(
+    "--vae", type=click.Path(path_type=Path), metavar="DIR", help="Export this diffusers AutoencoderKL's decoder too."
+)
+@click.option(
+    "--train-size",
+    type=Size(),
+    help="Size in training. [default: from the checkpoint's metadata, from a bundle of the same weights, "
+    "or 256x256 for 4 channels]",
+)
+@click.option(
+    "--mixed-aspect/--one-aspect",
+    default=None,
+    help="Trained on mixed aspect ratios: turns the S_max adjustment off by default. "
+    "[default: from the metadata, else --one-aspect]",
+)
+@click.option(
+    "--class-names",
+    metavar="FILE|imagenet",
+    help="A text file with a name a line, a JSON list, or imagenet. "
+    "[default: from the metadata, or imagenet for 1000 classes]",
+)
 def export(
     checkpoint: Path,
     bundle: Path,
@@ -98,7 +129,10 @@ def build(bundle: Path, precision: str | None) -> None:
 
     built = build_onnxruntime(Bundle.open(bundle))
     if precision:
-        click.echo(f"{precision} needs a GPU target, and this version of fdcn builds none: made the float32 engine for the CPU instead")
+        click.echo(
+            f"{precision} needs a GPU target, and this version of fdcn builds none: "
+            "made the float32 engine for the CPU instead"
+        )
     width, height = built.manifest.train_size
     click.echo(f"built {built.manifest.engines[-1].key}; next: fdcn run{named(bundle)} --size {2 * width}x{height}")
 
@@ -106,23 +140,79 @@ def build(bundle: Path, precision: str | None) -> None:
 @cli.command()
 @BUNDLE
 @click.option("--size", type=Size(), help="Size of the pictures. [default: the training size]")
-@click.option("--label", "labels", multiple=True, metavar="NAME|INDEX", help="A class; repeatable. [default: every class where there are at most 10, else class 0]")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME|INDEX",
+    help="A class; repeatable. [default: every class where there are at most 10, else class 0]",
+)
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures a label.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
 @click.option("--solver", metavar="NAME", help=f"{SOLVER_HELP} [default: the bundle's, neural]")
 @click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, 10, with its solver]")
-@click.option("--last-step", type=float, help="Length of the last step of Euler and Heun, in (0, 1). [default: 1/steps]")
+@click.option(
+    "--last-step", type=float, help="Length of the last step of Euler and Heun, in (0, 1). [default: 1/steps]"
+)
 @click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's, 4]")
-@click.option("--guidance-channels", type=click.Choice(["all", "3"]), default="all", show_default=True, help="Guide all channels, or the first three.")
-@click.option("--guidance-interval", type=Interval(), default="0:1", show_default=True, help="Guide only at these times, ends included (0 noise, 1 picture).")
-@click.option("--s-max-adjust/--no-s-max-adjust", default=None, help="Lengthen taps beyond the training size. [default: on for models trained at one aspect ratio]")
-@click.option("--preview-every", type=click.IntRange(1), metavar="N", help="Also save the predicted picture every N evaluations, as a GIF beside the output.")
-@click.option("--noise", type=click.Path(path_type=Path), metavar="FILE.npy", help="Initial latent [B, C, h, w] instead of the seeds'; sets size and count.")
-@click.option("--latents", type=click.Path(path_type=Path), metavar="FILE.npy", help="Also save the final latent [B, C, h, w].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="fdcn.png", show_default=True, help="The picture to write: .png, .jpg or .webp; several pictures make a grid.")
-@click.option("--backend", type=click.Choice(["auto", "onnxruntime", "tensorrt"]), default="auto", show_default=True, help="What runs the network.")
+@click.option(
+    "--guidance-channels",
+    type=click.Choice(["all", "3"]),
+    default="all",
+    show_default=True,
+    help="Guide all channels, or the first three.",
+)
+@click.option(
+    "--guidance-interval",
+    type=Interval(),
+    default="0:1",
+    show_default=True,
+    help="Guide only at these times, ends included (0 noise, 1 picture).",
+)
+@click.option(
+    "--s-max-adjust/--no-s-max-adjust",
+    default=None,
+    help="Lengthen taps beyond the training size. [default: on for models trained at one aspect ratio]",
+)
+@click.option(
+    "--preview-every",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Also save the predicted picture every N evaluations, as a GIF beside the output.",
+)
+@click.option(
+    "--noise",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npy",
+    help="Initial latent [B, C, h, w] instead of the seeds'; sets size and count.",
+)
+@click.option(
+    "--latents", type=click.Path(path_type=Path), metavar="FILE.npy", help="Also save the final latent [B, C, h, w]."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="fdcn.png",
+    show_default=True,
+    help="The picture to write: .png, .jpg or .webp; several pictures make a grid.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
 def run(
-    bundle: Path, output: Path, latents: Path | None, noise: Path | None, backend: str, labels: tuple[str, ...], preview_every: int | None, **options: Any
+    bundle: Path,
+    output: Path,
+    latents: Path | None,
+    noise: Path | None,
+    backend: str,
+    labels: tuple[str, ...],
+    preview_every: int | None,
+    **options: Any,
 ) -> None:
     """Sample pictures from BUNDLE."""
     import time
@@ -139,7 +229,9 @@ def run(
     click.echo(pipe.backend.name)
     started = time.perf_counter()
     with progress_bar("sampling") as progress:
-        images = pipe(list(labels) or None, noise=initial, preview_every=preview_every or 0, progress=progress, **options)
+        images = pipe(
+            list(labels) or None, noise=initial, preview_every=preview_every or 0, progress=progress, **options
+        )
     took = time.perf_counter() - started
     for note in pipe.notes(images.request):
         click.echo(note)

@@ -1,7 +1,7 @@
 """How the command line talks: errors in one line, hints, and progress on anything over a second."""
 
 import contextlib
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,8 +56,6 @@ def named(bundle: Path) -> str:
 
 def check_writable(*paths: Path | None) -> None:
     """Raise FdcnError where the folder of a file cannot take it: before the work, not after."""
-    import os
-
     for path in filter(None, paths):
         if not path.parent.is_dir():
             raise FdcnError(f"cannot write {path}: {path.parent} is not a folder; make it first")

@@ -84,7 +84,9 @@ def _load_pickle(path: Path) -> Any:
                 f"{path} is refused: loading it would run code of its own ({what}). "
                 "Save its tensors alone, torch.save(model.state_dict(), …), or as .safetensors"
             ) from error
-        raise FdcnError(f"{path} is not a checkpoint that torch can read: wanted .pth, .ckpt or .safetensors") from error
+        raise FdcnError(
+            f"{path} is not a checkpoint that torch can read: wanted .pth, .ckpt or .safetensors"
+        ) from error
     except Exception as error:
         # A damaged file fails in many ways inside torch (RuntimeError, EOFError, KeyError, ValueError, …).
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -120,7 +122,9 @@ def _ema(optimizer_states: Any, raw: dict[str, Tensor], path: Path) -> dict[str,
     try:
         ema = list(optimizer_states[0]["ema"])
     except (LookupError, TypeError) as error:
-        raise FdcnError(f"{path} holds no EMA (optimizer_states[0]['ema']); take the raw weights: --weights raw") from error
+        raise FdcnError(
+            f"{path} holds no EMA (optimizer_states[0]['ema']); take the raw weights: --weights raw"
+        ) from error
     if len(ema) != len(raw):
         raise FdcnError(f"{path}: the EMA list has {len(ema)} tensors for {len(raw)} parameters; take --weights raw")
     wrong = [

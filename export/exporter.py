@@ -40,7 +40,9 @@ class Options:
     class_names: str | None = None
 
 
-def export(path: str | Path, bundle: str | Path, options: Options | None = None, report: Report = lambda _: None) -> Bundle:
+def export(
+    path: str | Path, bundle: str | Path, options: Options | None = None, report: Report = lambda _: None
+) -> Bundle:
     """Export a checkpoint into a bundle, replacing the one that is there; `report` is told each step in a line.
 
     Raises FdcnError for a bad checkpoint, a setting that nothing supplies, or a folder that cannot be written.

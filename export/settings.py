@@ -47,7 +47,11 @@ def resolve(
         else:
             raise FdcnError("the checkpoint does not say the size it was trained at; add --train-size WIDTHxHEIGHT")
     if mixed_aspect is None:
-        mixed_aspect = metadata["fdcn.mixed_aspect"] == "true" if "fdcn.mixed_aspect" in metadata else bool(old and old.mixed_aspect)
+        mixed_aspect = (
+            metadata["fdcn.mixed_aspect"] == "true"
+            if "fdcn.mixed_aspect" in metadata
+            else bool(old and old.mixed_aspect)
+        )
     return Settings(train_size, mixed_aspect, _names(model, metadata, previous, class_names))
 
 
@@ -55,10 +59,14 @@ def _parsed_size(text: str) -> tuple[int, int]:
     try:
         return parse_size(text)
     except ValueError as error:
-        raise FdcnError(f"the checkpoint's metadata fdcn.train_size is no size: {error}; add --train-size WIDTHxHEIGHT") from error
+        raise FdcnError(
+            f"the checkpoint's metadata fdcn.train_size is no size: {error}; add --train-size WIDTHxHEIGHT"
+        ) from error
 
 
-def _names(model: ModelSource, metadata: Mapping[str, str], previous: Bundle | None, option: str | None) -> list[str] | None:
+def _names(
+    model: ModelSource, metadata: Mapping[str, str], previous: Bundle | None, option: str | None
+) -> list[str] | None:
     names: list[str] | None
     if option == IMAGENET:
         names, source = data.imagenet_class_names(), "imagenet"
@@ -73,7 +81,9 @@ def _names(model: ModelSource, metadata: Mapping[str, str], previous: Bundle | N
     else:
         return None
     if len(names) != model.classes:
-        raise FdcnError(f"{source} has {len(names)} class names, the model has {model.classes} classes; give --class-names FILE")
+        raise FdcnError(
+            f"{source} has {len(names)} class names, the model has {model.classes} classes; give --class-names FILE"
+        )
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise FdcnError(f"{source} names two classes {twice!r}; make the names differ")
@@ -85,8 +95,12 @@ def _read_names(path: Path) -> list[str]:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FdcnError(f"cannot read class names from {path}: {error}; wanted a text file with a name a line") from error
-    return _listed(text) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
+        raise FdcnError(
+            f"cannot read class names from {path}: {error}; wanted a text file with a name a line"
+        ) from error
+    return (
+        _listed(text) if text.lstrip().startswith("[") else [line.strip() for line in text.splitlines() if line.strip()]
+    )
 
 
 def _listed(text: str) -> list[str]:

@@ -49,14 +49,19 @@ class Images:
             try:
                 picture.save(file, format, **options)
             except ValueError as error:
-                raise FdcnError(f"{format} cannot hold {picture.width}x{picture.height} pixels: {error}; use .png") from error
+                raise FdcnError(
+                    f"{format} cannot hold {picture.width}x{picture.height} pixels: {error}; use .png"
+                ) from error
 
         replace_file(path, write)
         return path
 
     def save_preview(self, path: str | Path) -> Path:
         """Write the predictions along the way, and the result, as an animated GIF. Returns the path."""
-        frames = [self._picture(pixels).convert("P", palette=Image.Palette.ADAPTIVE) for pixels in [*self.previews, self.pixels]]
+        frames = [
+            self._picture(pixels).convert("P", palette=Image.Palette.ADAPTIVE)
+            for pixels in [*self.previews, self.pixels]
+        ]
         times = [FRAME_MILLISECONDS] * len(self.previews) + [LAST_FRAME_MILLISECONDS]
         replace_file(
             Path(path),

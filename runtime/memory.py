@@ -38,7 +38,8 @@ def _cgroup_room(otherwise: int) -> int:
 def _windows() -> int | None:
     class Status(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-            (name, ctypes.c_ulonglong) for name in ("total", "available", "page", "page_free", "virtual", "virtual_free", "extended")
+            (name, ctypes.c_ulonglong)
+            for name in ("total", "available", "page", "page_free", "virtual", "virtual_free", "extended")
         ]
 
     status = Status(length=ctypes.sizeof(Status))

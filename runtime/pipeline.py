@@ -142,7 +142,9 @@ class Pipeline:
         m = self.bundle.manifest
         larger = any(asked > trained for asked, trained in zip(wanted.size, m.train_size, strict=True))
         if wanted.s_max_adjust and larger and not adjusted_blocks(m.model.blocks):
-            return [f"the S_max adjustment changes nothing: a model of {m.model.blocks} blocks has none that it touches"]
+            return [
+                f"the S_max adjustment changes nothing: a model of {m.model.blocks} blocks has none that it touches"
+            ]
         return []
 
     def _trajectory(self, wanted: Request, plan: SamplerPlan, images: slice) -> Iterator[Step]:

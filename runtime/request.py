@@ -54,7 +54,7 @@ def resolve(
     s_max_adjust: bool | None = None,
     noise: np.ndarray | None = None,
 ) -> Request:
-    """Complete a request; `Pipeline.__call__` says what each argument means. Raises FdcnError for what is impossible."""
+    """Complete a request, whose arguments are those of `Pipeline.__call__`. Raises FdcnError for impossible ones."""
     sampling = manifest.sampling
     if count < 1:
         raise FdcnError(f"count must be at least 1, not {count}")
@@ -110,14 +110,18 @@ def _hint(manifest: Manifest, label: str) -> str:
     near += [name for name in names if label.casefold() in name and name not in near]
     if near:
         return f"the nearest are {', '.join(repr(names[name]) for name in near[:NEAREST])}"
-    return f"give a number from 0 to {manifest.model.classes - 1}" + (", or a name that `fdcn inspect` lists" if names else "")
+    return f"give a number from 0 to {manifest.model.classes - 1}" + (
+        ", or a name that `fdcn inspect` lists" if names else ""
+    )
 
 
 def _labels_of_noise(labels: list[int], images: int) -> list[int]:
     if len(labels) == 1:
         return labels * images
     if len(labels) != images:
-        raise FdcnError(f"the noise holds {images} images for {len(labels)} labels × count; give one label, or {images}")
+        raise FdcnError(
+            f"the noise holds {images} images for {len(labels)} labels × count; give one label, or {images}"
+        )
     return labels
 
 
@@ -125,7 +129,8 @@ def _checked_noise(manifest: Manifest, noise: np.ndarray) -> np.ndarray:
     c, p = manifest.model.channels, manifest.model.patch
     if noise.ndim != 4 or noise.shape[1] != c or 0 in noise.shape or noise.shape[2] % p or noise.shape[3] % p:
         raise FdcnError(
-            f"the noise has shape {list(noise.shape)}, expected [images, {c}, height, width] with sides in multiples of {p}"
+            f"the noise has shape {list(noise.shape)}, expected [images, {c}, height, width] "
+            f"with sides in multiples of {p}"
         )
     if noise.dtype.kind not in "fiu" or not np.isfinite(noise).all():
         raise FdcnError(f"the noise must be finite real numbers, not {noise.dtype} with NaN or infinity")
@@ -150,7 +155,9 @@ def _check_size(manifest: Manifest, size: tuple[int, int]) -> None:
         unit = (manifest.model.patch, manifest.pixel_factor)
         if latent_size(size, *unit) != latent_size(_pair(manifest.fixed_size), *unit):
             only = format_size(_pair(manifest.fixed_size))
-            raise FdcnError(f"this bundle was exported for {only} alone, not {format_size(size)}; export with --dynamic-shape")
+            raise FdcnError(
+                f"this bundle was exported for {only} alone, not {format_size(size)}; export with --dynamic-shape"
+            )
 
 
 def _steps(manifest: Manifest, solver: str | None, steps: int | None) -> int:

@@ -31,7 +31,7 @@ def trajectory(
     backend: Backend, plan: SamplerPlan, noise: np.ndarray, labels: Sequence[int], seeds: Sequence[int], null: int
 ) -> Iterator[Step]:
     """Sample one batch from its initial latents [B, C, H, W]; gives each evaluation as it is done."""
-    state, images = State(plan, noise), len(noise)
+    state = State(plan, noise)
     for r, (row, (modulation, final)) in enumerate(conditioned_rows(backend, plan, labels, null)):
         doubled = np.tile(state.point, (len(row.passes), 1, 1, 1))
         s_max = np.tile(row.s_max, (len(doubled), 1, 1))
@@ -41,5 +41,5 @@ def trajectory(
         def fresh(draw: int, step: int = r + 1) -> np.ndarray:
             return np.stack([normals(seed, step, draw, noise.shape[1:]) for seed in seeds])
 
-        weighted = state.advance(row, v.reshape(-1, images, *v.shape[1:]), fresh)
+        weighted = state.advance(row, np.split(v, len(row.passes)), fresh)
         yield Step(row.predicted[0] * evaluated + row.predicted[1] * weighted, state.point)

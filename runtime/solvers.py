@@ -16,6 +16,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,9 @@ def heun(steps: int, last_step: float, diffusion: Diffusion) -> list[Evaluation]
         if i > 0:
             # This output corrects the step that led here, with that step's w, and predicts the next.
             at, before, length = b.point, 1 - times[i - 1], lengths[i - 1]
-            state = state + length / 2 * diffusion.slope(b.v[0], at, t, before) + diffusion.spread(b.n[0], length, before)
+            state = (
+                state + length / 2 * diffusion.slope(b.v[0], at, t, before) + diffusion.spread(b.n[0], length, before)
+            )
         if i == steps - 1:
             final = state + dt * b.v[0]
             rows.append(Evaluation(t, final, final))
@@ -126,7 +129,12 @@ def heun(steps: int, last_step: float, diffusion: Diffusion) -> list[Evaluation]
     return rows
 
 
-ADAMS_BASHFORTH = {1: (1.0,), 2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12), 4: (55 / 24, -59 / 24, 37 / 24, -9 / 24)}
+ADAMS_BASHFORTH = {
+    1: (1.0,),
+    2: (3 / 2, -1 / 2),
+    3: (23 / 12, -16 / 12, 5 / 12),
+    4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+}
 """Weights of the last outputs, newest first."""
 
 
@@ -167,7 +175,7 @@ def _grid(steps: int, last_step: float) -> tuple[list[float], list[float]]:
 
 
 @functools.cache
-def _neural_tables() -> dict[int, dict[str, list]]:
+def _neural_tables() -> dict[int, dict[str, list[Any]]]:
     text = resources.files("fdcn.data").joinpath("neural_solver.json").read_text("utf-8")
     return {int(name.removeprefix("step")): table for name, table in json.loads(text).items()}
 

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import torch
-from data import CLASS_NAMES, FOLDER, load, resize
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from data import CLASS_NAMES, FOLDER, load, resize
 from fdcn.export.models.flowdcn.architecture import Architecture
 from fdcn.export.models.flowdcn.network import FlowDCN
 
@@ -37,7 +37,7 @@ EMA_DECAY = 0.999
 
 
 def flow_matching_loss(network: torch.nn.Module, data: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of the velocity at x_t = t·data + (1 - t)·noise, t logit-normal (as FlowDCN's VAR training)."""
+    """Mean squared error of the velocity at x_t = t·data + (1 - t)·noise, t logit-normal (as VAR-FlowDCN)."""
     t = torch.randn(len(data)).sigmoid()
     noise = torch.randn_like(data)
     labels = torch.where(torch.rand(len(data)) < NULL_LABEL_RATE, len(CLASS_NAMES), labels)
@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="pictures a step at 28x28 (default: 64)")
     parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     parser.add_argument("--warmup", type=int, default=200, help="steps to reach it (default: 200)")
-    parser.add_argument("--cooldown", type=float, default=0.3, help="part of the run that lowers it to 0 (default: 0.3)")
+    parser.add_argument(
+        "--cooldown", type=float, default=0.3, help="part of the run that lowers it to 0 (default: 0.3)"
+    )
     parser.add_argument("--save-every", type=int, default=250, help="steps between saved EMAs (default: 250)")
     parser.add_argument("--checkpoint", type=Path, default=HERE / "fashion-mnist.safetensors")
     parser.add_argument("--log", type=Path, default=HERE / "training.jsonl", help="mean loss by step, appended to")

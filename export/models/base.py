@@ -41,7 +41,7 @@ class ModelSource:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A kind of checkpoint. `recognise` looks at names and shapes alone; `read` raises FdcnError where they are wrong."""
+    """A kind of checkpoint. `recognise` sees names and shapes alone; `read` raises FdcnError where they are wrong."""
 
     name: str
     recognise: Callable[[Shapes], bool]

@@ -35,7 +35,7 @@ class VAEDecoder(nn.Module):
 def identity(channels: int, size: LatentSize) -> GraphSource:
     """The decoder of a pixel-space model."""
     height, width = size or ("height", "width")
-    axes = ["batch", channels, height, width]
+    axes: list[int | str] = ["batch", channels, height, width]
     return GraphSource(
         "decoder",
         lambda: (Identity(), (torch.zeros(2, channels, *(size or (EXAMPLE_SIDE, 12))),)),
@@ -60,7 +60,9 @@ def vae(folder: Path, channels: int, size: LatentSize) -> GraphSource:
     config = _config(folder)
     latent_channels = config["latent_channels"]
     if latent_channels != channels:
-        raise FdcnError(f"{folder} decodes {latent_channels} channels, the model has {channels}: name the VAE it was trained with")
+        raise FdcnError(
+            f"{folder} decodes {latent_channels} channels, the model has {channels}: name the VAE it was trained with"
+        )
     factor = pixel_factor(folder)
     height, width = size or ("height", "width")
     pixels: list[int | str] = ["pixel_height", "pixel_width"] if size is None else [size[0] * factor, size[1] * factor]

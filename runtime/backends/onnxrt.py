@@ -14,7 +14,7 @@ NAME = "onnxruntime"
 
 
 def engine_key() -> str:
-    """What an optimised graph must have been made for: this version, with the operator as a function of standard ones."""
+    """What an optimised graph must have been made for: this version, and the operator as its function body."""
     return f"{NAME}-{ort.__version__}-function"
 
 

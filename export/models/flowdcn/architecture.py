@@ -78,7 +78,10 @@ class Architecture:
     @property
     def token_bytes(self) -> int:
         """Activations of a token at the denoiser's widest point: the operator's function body, in float32."""
-        return 4 * (BODY_OVER_PROJECTION * spec.projection_width(self.groups, self.hidden // self.groups, self.taps) + 4 * self.hidden)
+        return 4 * (
+            BODY_OVER_PROJECTION * spec.projection_width(self.groups, self.hidden // self.groups, self.taps)
+            + 4 * self.hidden
+        )
 
     @classmethod
     def infer(cls, shapes: Mapping[str, tuple[int, ...]], source: str) -> "Architecture":
@@ -115,7 +118,9 @@ class Architecture:
 
     def _compare(self, found: Mapping[str, tuple[int, ...]], source: str) -> None:
         wanted = self.shapes()
-        problems = [f"{name} is missing (expected {list(shape)})" for name, shape in wanted.items() if name not in found]
+        problems = [
+            f"{name} is missing (expected {list(shape)})" for name, shape in wanted.items() if name not in found
+        ]
         problems += [
             f"{name} is {list(found[name])}, expected {list(shape)}"
             for name, shape in wanted.items()

@@ -48,7 +48,9 @@ class Conditioner(nn.Module):
         )
         self.table = nn.Parameter(tensors["y_embedder.embedding_table.weight"], requires_grad=False)
         heads = [f"blocks.{i}.adaLN_modulation.1" for i in range(arch.blocks)]
-        self.modulation = GEMM(*(torch.cat([tensors[f"{head}.{part}"] for head in heads]) for part in ("weight", "bias")))
+        self.modulation = GEMM(
+            *(torch.cat([tensors[f"{head}.{part}"] for head in heads]) for part in ("weight", "bias"))
+        )
         self.final = GEMM(*(tensors[f"final_layer.adaLN_modulation.1.{part}"] for part in ("weight", "bias")))
 
     def forward(self, t: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,11 +114,13 @@ class Denoiser(nn.Module):
     def _live_rows(self, rows: Tensor) -> Tensor:
         """Keep the velocity's rows of the output layer: (p, q, c) with c below the picture's channels."""
         a = self.arch
-        return rows.reshape(a.patch**2, a.out_channels, -1)[:, : a.channels].reshape(a.patch**2 * a.channels, *rows.shape[1:])
+        return rows.reshape(a.patch**2, a.out_channels, -1)[:, : a.channels].reshape(
+            a.patch**2 * a.channels, *rows.shape[1:]
+        )
 
 
 def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
-    # Spelled so that ONNX Runtime recognises the pattern (SimplifiedLayerNormalization); opset 20 has no RMSNormalization.
+    # Opset 20 has no RMSNormalization; so spelled, ONNX Runtime fuses it (SimplifiedLayerNormalization).
     return x / (x.pow(2).mean(-1, keepdim=True) + NORM_EPSILON).sqrt() * weight
 
 

@@ -161,19 +161,22 @@ class FlowDCN(nn.Module):
         return patches.permute(0, 5, 1, 3, 2, 4).reshape(N, a.out_channels, H, W)[:, : a.channels]
 
     def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear) and module.weight.any():
-                nn.init.xavier_uniform_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        for linear in _linears(self):
+            # The mixer has zeroed its own: every tap starts on the grid.
+            if linear.weight.any():
+                nn.init.xavier_uniform_(linear.weight)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
         nn.init.xavier_uniform_(self.x_embedder.proj.weight.flatten(1))
-        nn.init.zeros_(self.x_embedder.proj.bias)
         nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
-        for layer in (self.t_embedder.mlp[0], self.t_embedder.mlp[2]):
-            nn.init.normal_(layer.weight, std=0.02)
+        for linear in _linears(self.t_embedder):
+            nn.init.normal_(linear.weight, std=0.02)
         # Every block starts as the identity and the output as zero (adaLN-Zero).
-        for head in (*(b.adaLN_modulation[1] for b in self.blocks), self.final_layer.adaLN_modulation[1]):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
-        nn.init.zeros_(self.final_layer.linear.weight)
-        nn.init.zeros_(self.final_layer.linear.bias)
+        zeroed = [m for name, m in self.named_modules() if name.endswith("adaLN_modulation")]
+        for module in (*zeroed, self.final_layer):
+            for linear in _linears(module):
+                nn.init.zeros_(linear.weight)
+
+
+def _linears(module: nn.Module) -> list[nn.Linear]:
+    return [m for m in module.modules() if isinstance(m, nn.Linear)]
