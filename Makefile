@@ -46,7 +46,8 @@ quality: $(VENV)/dev.stamp ## measure the shipped checkpoint's pictures, into be
 
 wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
 	@rm -rf build dist
-	@$(BIN)/python -m build --no-isolation --outdir dist . | tail -n 1
+	@$(BIN)/python -m build --quiet --no-isolation --outdir dist .
+	@ls dist/*
 
 clean: ## remove all that make made, .venv included
 	rm -rf $(VENV) $(DEMO) build dist fdcn.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import ctypes.util
 import dataclasses
+import itertools
 import os
 import platform
 import re
@@ -64,7 +65,7 @@ def examine() -> list[Part]:
         _package("ONNX", "onnx", "export", "checking graphs", _EXPORT, required=True),
         _package("ONNX Script", "onnxscript", "export", "writing graphs", _EXPORT, required=True),
         _package("safetensors", "safetensors", "export", ".safetensors checkpoints", _EXPORT, required=True),
-        _package("Diffusers", "diffusers", "export", "export --vae", "pip install 'fdcn[vae]'"),
+        _package("Diffusers", "diffusers", "export", "latent models (export --vae)", "pip install 'fdcn[vae]'"),
         _package("Numba", "numba", "export", "training on every core", "pip install 'fdcn[train]'"),
         _gpu(),
         _package(
@@ -118,9 +119,11 @@ def report(parts: Sequence[Part]) -> str:
     for group, able in abilities(parts).items():
         verdict = click.style("ready", fg="green") if able else click.style("not on this machine", fg="yellow")
         lines += ["", f"{click.style(GROUPS[group], bold=True)}: {verdict}"]
-        for part in parts:
-            if part.group == group:
-                lines += _lines(part, width)
+        own = [part for part in parts if part.group == group]
+        for install, together in itertools.groupby(own, lambda part: None if part.found else part.install):
+            lines += [_line(part, width) for part in together]
+            if install:
+                lines.append(f"{'':{width + 13}}{install}")
     return "\n".join(lines)
 
 
@@ -129,12 +132,10 @@ def print_report(parts: Sequence[Part]) -> None:
     click.echo(report(parts))
 
 
-def _lines(part: Part, width: int) -> list[str]:
-    name = part.name.ljust(width)
-    if part.found:
-        return [f"  {click.style('ok', fg='green')}       {name}  {part.found}"]
-    mark = click.style("missing", fg="red" if part.required else "yellow")
-    return [f"  {mark}  {name}  {part.gives}", f"{'':{width + 13}}{part.install}"]
+def _line(part: Part, width: int) -> str:
+    colour = "green" if part.found else "red" if part.required else "yellow"
+    mark = click.style("ok     " if part.found else "missing", fg=colour)
+    return f"  {mark}  {part.name:{width}}  {part.found or f'for {part.gives}:'}"
 
 
 def _environment() -> dict[str, str]:

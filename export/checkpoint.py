@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -75,7 +76,9 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _load_pickle(path: Path) -> Any:
     # Only a zip archive can be mapped; the older format is read whole.
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles by other hands; what matters is raised
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         wanted = str(error)
         if "GLOBAL " in wanted or "Unsupported" in wanted:

@@ -49,9 +49,9 @@ def test_rearranged_is_the_same_network(arch):
     network = FlowDCN(arch)
     for parameter in network.parameters():
         if parameter.requires_grad:
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_(0.05 * torch.randn_like(parameter))
     p = arch.patch
     x, t, y = torch.randn(3, arch.channels, 3 * p, 5 * p), torch.rand(3), torch.randint(arch.classes + 1, (3,))
-    s_max = 6 + 3 * torch.rand(3, arch.blocks, 2)
+    s_max = 2 + torch.rand(3, arch.blocks, 2)  # short reaches: long ones make a random network chaotic
     want = network(x, t, y, s_max)
     assert_close(rearranged(network.state_dict(), arch, x, t, y, s_max).numpy(), want.numpy(), VELOCITY, VELOCITY)

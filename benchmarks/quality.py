@@ -1,0 +1,179 @@
+"""How good a bundle's pictures are: class accuracy, Fréchet distance, precision and recall against real ones.
+
+    python benchmarks/quality.py evaluate --bundle fdcn-model --guidance 2    # the table in results/quality.json
+    python benchmarks/quality.py classifier                                   # makes classifier.onnx and reference.npz
+
+Several values of --guidance make a row each, at every size. The rows "real" and "halved" (to 14x14 and back) are of
+real pictures: how good a number can be, and what losing half of the detail costs.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from judge import Classifier, Reference
+
+import fdcn
+from fdcn.bundle import replace_file
+from fdcn.errors import FdcnError
+from fdcn.sizes import format_size, parse_size
+from fdcn.terminal import check_writable, progress_bar
+
+HERE = Path(__file__).resolve().parent
+FEWEST_PICTURES = 100
+PICTURES_A_CALL = 250
+"""The network's conditioning is computed once a call: with so many pictures it costs nothing."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classifier", type=Path, default=HERE / "classifier.onnx", metavar="FILE.onnx")
+    parser.add_argument("--reference", type=Path, default=HERE / "reference.npz", metavar="FILE.npz")
+    commands = parser.add_subparsers(dest="command", required=True)
+    evaluation = commands.add_parser("evaluate", help="score the pictures of a bundle")
+    evaluation.add_argument("--bundle", default=fdcn.DEFAULT_BUNDLE, help="default: ./fdcn-model")
+    evaluation.add_argument("--pictures", type=_enough, default=10_000, help="of each row (default: 10000)")
+    evaluation.add_argument("--sizes", type=_size, nargs="+", metavar="WxH", help="default: the training size")
+    evaluation.add_argument("--guidance", type=float, nargs="+", help="default: the bundle's")
+    evaluation.add_argument("--solver", help="default: the bundle's")
+    evaluation.add_argument("--steps", type=int, help="default: the bundle's")
+    evaluation.add_argument("-o", "--output", type=Path, default=HERE / "results" / "quality.json")
+    making = commands.add_parser("classifier", help="train the classifier on Fashion-MNIST, write both files")
+    making.add_argument("--data", type=Path, help="folder of Fashion-MNIST (default: Debian's)")
+    args = parser.parse_args()
+    try:
+        (evaluate if args.command == "evaluate" else make_classifier)(args)
+    except FdcnError as error:
+        sys.exit(f"error: {error}")
+
+
+def make_classifier(args: argparse.Namespace) -> None:
+    """Train, write both files and say how real pictures score."""
+    import classifier
+
+    check_writable(args.classifier, args.reference)
+    with progress_bar("training") as progress:
+        made = classifier.make(args.classifier, args.reference, args.data or classifier.FOLDER, progress)
+    print(f"accuracy on test pictures {made.about['test_accuracy']:.2%}")
+    for row in real_rows(made):
+        print(describe(row))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Generate and score every row, and write the table after each: an interrupted run keeps what it has."""
+    check_writable(args.output)
+    classifier = Classifier(args.classifier)
+    reference = Reference.load(args.reference, classifier)
+    pipe = fdcn.load(args.bundle)
+    manifest, defaults = pipe.bundle.manifest, pipe.bundle.manifest.sampling
+    if manifest.model.classes != classifier.classes:
+        raise FdcnError(f"the bundle has {manifest.model.classes} classes, the classifier {classifier.classes}")
+    solver, steps = args.solver or defaults.solver, args.steps or defaults.steps
+    rows = real_rows(reference)
+    report: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("numpy", "onnxruntime")}
+        | {"python": platform.python_version(), "fdcn": fdcn.__version__},
+        "bundle": {
+            "weights_sha256": manifest.model.weights_sha256,
+            "weights": manifest.model.weights,
+            "parameters": manifest.model.parameters,
+            "backend": pipe.backend.name,
+        },
+        "judge": {
+            "classifier_sha256": classifier.sha256,
+            "test_accuracy": reference.about["test_accuracy"],
+            "features": classifier.features,
+            "reference_pictures": int(reference.class_counts.sum()),
+        },
+        "rows": rows,
+    }
+    for row in rows:
+        print(describe(row))
+    sizes = args.sizes or [(manifest.train_size[0], manifest.train_size[1])]
+    for size, guidance in itertools.product(sizes, args.guidance or [defaults.guidance]):
+        sampling = {"size": size, "solver": solver, "steps": steps, "guidance": guidance}
+        scores = generate(pipe, sampling, args.pictures, classifier, reference)
+        rows.append({"name": "generated", **sampling, "size": format_size(size), **scores})
+        print(describe(rows[-1]), flush=True)
+        text = (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode()
+        replace_file(args.output, lambda file, text=text: file.write(text))
+
+
+def generate(
+    pipe: fdcn.Pipeline, sampling: dict[str, Any], pictures: int, classifier: Classifier, reference: Reference
+) -> dict[str, Any]:
+    """Score generated pictures, image i of class i mod classes and seed i, and time how many come a second.
+
+    `sampling` holds arguments of `Pipeline.__call__`. Of the pictures only what the classifier says is kept.
+    """
+    labels = np.arange(pictures) % classifier.classes
+    verdicts, seconds = [], 0.0
+    title = f"{format_size(sampling['size'])}, guidance {sampling['guidance']:g}"
+    with progress_bar(title) as progress:
+        for start in range(0, pictures, PICTURES_A_CALL):
+            seeds = range(start, min(start + PICTURES_A_CALL, pictures))
+
+            def partly(done: int, total: int, seeds: range = seeds) -> None:
+                progress(seeds.start + done * len(seeds) // total, pictures)
+
+            began = time.perf_counter()
+            images = pipe(labels=labels[seeds.start : seeds.stop].tolist(), seeds=seeds, progress=partly, **sampling)
+            seconds += time.perf_counter() - began
+            verdicts.append(classifier(images.pixels.transpose(0, 3, 1, 2) / np.float32(127.5) - 1))
+    logits, features = (np.concatenate(parts) for parts in zip(*verdicts, strict=True))
+    scores = reference.score(logits, features, labels)
+    return {**dataclasses.asdict(scores), "pictures_per_second": round(pictures / seconds, 3)}
+
+
+def real_rows(reference: Reference) -> list[dict[str, Any]]:
+    """The rows that need no bundle."""
+    return [{"name": name, **scores} for name, scores in reference.about["rows"].items()]
+
+
+def describe(row: dict[str, Any]) -> str:
+    """One line of the table."""
+    what = f"{row['name']} {row['size']} guidance {row['guidance']:g}" if "size" in row else row["name"]
+    return (
+        f"{what:32} accuracy {row['accuracy']:7.2%}  Fréchet {row['frechet']:8.4f}  "
+        f"precision {row['precision']:.3f}  recall {row['recall']:.3f}  ({row['pictures']} pictures)"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What this runs on."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):  # Linux names the model only here
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
+    return {"cpu": cpu, "cores": os.cpu_count(), "os": platform.platform()}
+
+
+def _enough(text: str) -> int:
+    number = int(text)
+    if number < FEWEST_PICTURES:
+        raise argparse.ArgumentTypeError(f"{number} pictures say nothing: take at least {FEWEST_PICTURES}")
+    return number
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
