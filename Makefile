@@ -42,7 +42,9 @@ bench: $(VENV)/dev.stamp ## time everything that has a benchmark, into benchmark
 	@set -e; for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 quality: $(VENV)/dev.stamp ## measure the shipped checkpoint's pictures, into benchmarks/results
-	@$(BIN)/python benchmarks/quality.py
+	@$(BIN)/fdcn export $(CHECKPOINT) -o build/quality
+	@$(BIN)/fdcn build build/quality
+	@$(BIN)/python benchmarks/quality.py evaluate --bundle build/quality --sizes 28x28 56x28 28x56
 
 wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
 	@rm -rf build dist

@@ -11,21 +11,20 @@ from pathlib import Path
 
 import fidelity
 import numpy as np
-import onnx_ir
 import torch
 import torch.nn.functional as F
 from judge import Classifier, Reference, resize
 from torch import Tensor, nn
 
 from fdcn.bundle import replace_file
-from fdcn.export.trace import Signature, trace
+from fdcn.export.trace import OPSET
 
 # The examples are no package: their loader of the data set is imported as train.py, beside it, does.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "examples" / "fashion_mnist"))
-from data import CLASS_NAMES, FOLDER, load  # noqa: E402
+from data import CLASS_NAMES, FOLDER, load
 
 SEED = 0
-EPOCHS = 12
+EPOCHS = 8
 BATCH = 128
 LEARNING_RATE = 4e-3
 FEATURES = 64
@@ -54,11 +53,14 @@ class Network(nn.Module):
         return self.head(features), features
 
 
-def make(classifier: Path, reference: Path, folder: Path, progress: Callable[[int, int], None]) -> Reference:
+def make(
+    classifier: Path, reference: Path, progress: Callable[[int, int], None], folder: Path | None = None
+) -> Reference:
     """Train the classifier, write both files, and return the reference.
 
-    Args: where to write the .onnx and the .npz; the data set's folder; what is told of steps done, of how many.
+    Args: where to write the .onnx and the .npz; what is told of steps done, of how many; the data set's folder.
     """
+    folder = folder or FOLDER
     pictures, labels = load("train", folder)
     order = torch.from_numpy(np.random.default_rng(SEED).permutation(len(labels)))
     held_out = balanced(labels[order], HELD_OUT_A_CLASS)
@@ -124,12 +126,22 @@ def train(pictures: Tensor, labels: Tensor, progress: Callable[[int, int], None]
 
 def export(network: Network, path: Path) -> None:
     """Write the network as one ONNX file, its weights inside."""
-    signature = Signature(
-        inputs={"picture": ["batch", 1, 28, 28]},
-        outputs={"logits": ["batch", CLASSES], "features": ["batch", FEATURES]},
+    program = torch.onnx.export(
+        network.to(memory_format=torch.contiguous_format),
+        (torch.zeros(2, 1, 28, 28),),
+        dynamo=True,
+        opset_version=OPSET,
+        dynamic_shapes=[{0: torch.export.Dim("batch")}],
+        input_names=["picture"],
+        output_names=["logits", "features"],
+        verbose=False,
     )
-    model = trace(network.to(memory_format=torch.contiguous_format), (torch.zeros(2, 1, 28, 28),), signature)
-    serialised = onnx_ir.to_proto(model).SerializeToString()
+    assert program is not None
+    for node in program.model.graph:
+        # Stack traces of the machine that exported do not belong into the file.
+        node.metadata_props.clear()
+        node.doc_string = None
+    serialised = program.model_proto.SerializeToString()
     replace_file(path, lambda file: file.write(serialised))
 
 

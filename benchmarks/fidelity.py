@@ -40,8 +40,8 @@ def frechet_distance(mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLi
     """Squared 2-Wasserstein distance of two Gaussians: |m_a − m_b|² + tr(A + B − 2·(A·B)^½), at least 0.
 
     Dowson and Landau 1982; as a distance of features, Heusel et al. 2017 (arXiv 1706.08500, section 2, FID). The trace
-    of (A·B)^½ is that of (A^½·B·A^½)^½, which is symmetric: its eigenvalues are real, and those that rounding made
-    negative count as 0. So nothing is complex or NaN where a covariance is singular (a feature that is never active).
+    of (A·B)^½ is the sum of the singular values of A^½·B^½: they are real and not negative, so nothing is complex or
+    NaN where a covariance is singular (a feature that is never active), and rounding costs 1e-14, not its root.
 
     Args: means [D]; covariances [D, D], symmetric and positive semidefinite.
     Raises ValueError for shapes that do not fit, NaN, infinities and a covariance that is not symmetric.
@@ -50,10 +50,7 @@ def frechet_distance(mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLi
     mean_b, covariance_b = _gaussian(mean_b, covariance_b)
     if mean_a.shape != mean_b.shape:
         raise ValueError(f"{len(mean_a)} and {len(mean_b)} features cannot be compared")
-    values, vectors = np.linalg.eigh(covariance_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    product = root @ covariance_b @ root
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0)).sum()
+    overlap = np.linalg.svd(_square_root(covariance_a) @ _square_root(covariance_b), compute_uv=False).sum()
     shift = mean_a - mean_b
     return max(0.0, float(shift @ shift + np.trace(covariance_a) + np.trace(covariance_b) - 2 * overlap))
 
@@ -77,6 +74,12 @@ def recall(real: ArrayLike, generated: ArrayLike, neighbours: int = NEIGHBOURS) 
     As `precision` with the two sets exchanged.
     """
     return _share_inside(real, generated, neighbours)
+
+
+def _square_root(matrix: Array) -> Array:
+    """The symmetric root of a symmetric positive semidefinite [D, D]; eigenvalues that rounding made negative are 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def _share_inside(points: ArrayLike, manifold: ArrayLike, neighbours: int) -> float:

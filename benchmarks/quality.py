@@ -8,19 +8,15 @@ real pictures: how good a number can be, and what losing half of the detail cost
 """
 
 import argparse
-import contextlib
 import dataclasses
-import datetime
 import itertools
 import json
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 from judge import Classifier, Reference
 
@@ -48,7 +44,7 @@ def main() -> None:
     evaluation.add_argument("--guidance", type=float, nargs="+", help="default: the bundle's")
     evaluation.add_argument("--solver", help="default: the bundle's")
     evaluation.add_argument("--steps", type=int, help="default: the bundle's")
-    evaluation.add_argument("-o", "--output", type=Path, default=HERE / "results" / "quality.json")
+    evaluation.add_argument("-o", "--output", type=Path, default=machine.RESULTS / "quality.json")
     making = commands.add_parser("classifier", help="train the classifier on Fashion-MNIST, write both files")
     making.add_argument("--data", type=Path, help="folder of Fashion-MNIST (default: Debian's)")
     args = parser.parse_args()
@@ -64,7 +60,7 @@ def make_classifier(args: argparse.Namespace) -> None:
 
     check_writable(args.classifier, args.reference)
     with progress_bar("training") as progress:
-        made = classifier.make(args.classifier, args.reference, args.data or classifier.FOLDER, progress)
+        made = classifier.make(args.classifier, args.reference, progress, args.data)
     print(f"accuracy on test pictures {made.about['test_accuracy']:.2%}")
     for row in real_rows(made):
         print(describe(row))
@@ -82,10 +78,7 @@ def evaluate(args: argparse.Namespace) -> None:
     solver, steps = args.solver or defaults.solver, args.steps or defaults.steps
     rows = real_rows(reference)
     report: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("numpy", "onnxruntime")}
-        | {"python": platform.python_version(), "fdcn": fdcn.__version__},
+        **machine.describe(["numpy", "onnxruntime"]),
         "bundle": {
             "weights_sha256": manifest.model.weights_sha256,
             "weights": manifest.model.weights,
@@ -150,15 +143,6 @@ def describe(row: dict[str, Any]) -> str:
         f"{what:32} accuracy {row['accuracy']:7.2%}  Fréchet {row['frechet']:8.4f}  "
         f"precision {row['precision']:.3f}  recall {row['recall']:.3f}  ({row['pictures']} pictures)"
     )
-
-
-def machine() -> dict[str, Any]:
-    """What this runs on."""
-    cpu = platform.processor()
-    with contextlib.suppress(OSError):  # Linux names the model only here
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "os": platform.platform()}
 
 
 def _enough(text: str) -> int:

@@ -1,206 +1,190 @@
-"""MultiScaleDCN's body of standard ONNX operators: the exported file runs in any ONNX runtime.
+"""MultiScaleDCN in standard ONNX operators: the body that lets plain ONNX Runtime run an exported file.
 
-How it keeps memory and time down: values lie in a grid with a halo of zeros, so that every corner of an inside tap is
-a cell and corners need no tests; a tap outside is sent to a corner of the halo that is zero all around, by selection;
-indices are one int32 a corner, shared by the group's channels; a few taps are gathered at a time.
+The values get a halo of zeros: two cells before and one after each axis. Every corner of a tap that counts is then
+a cell, and a tap that does not count is sent to (-2, -2), whose four corners are zeros, with its weight replaced by
+zero; nothing is ever multiplied with a mask. The halo is why a corner outside contributes 0 whatever the grid holds.
+
+One row is what one group has at one token: 4·K corners. Rows are gathered and reduced a chunk at a time, so what
+was gathered is still in the cache when it is summed, and memory does not grow with the taps.
 """
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import onnx
-import onnx.parser
+from onnx import helper, numpy_helper
 
 from fdcn.plugins import spec
 
 OPSET = 20
-TAPS_AT_ONCE = 3
-"""Taps gathered together: fewer hold less memory, more make fewer and larger operators."""
+CHUNK_BYTES = 2 << 20
+"""Upper bound of the corner values gathered at a time: what the level-2 caches of two cores hold."""
 
-# N, H, W, G, K, C and the like are sizes as one-element vectors; a trailing s makes a scalar of one.
-_SIZES = """
-  zero = Constant <value_ints = [0]> ()
-  one = Constant <value_ints = [1]> ()
-  two = Constant <value_ints = [2]> ()
-  three = Constant <value_ints = [3]> ()
-  four = Constant <value_ints = [4]> ()
-  last = Constant <value_ints = [-1]> ()
-  zero_s = Constant <value_int = 0> ()
-  one_s = Constant <value_int = 1> ()
-  G = Constant <value_ints = [{groups}]> ()
-  K = Constant <value_ints = [{taps}]> ()
-  N = Shape <start = 0, end = 1> (projection)
-  H = Shape <start = 1, end = 2> (projection)
-  W = Shape <start = 2, end = 3> (projection)
-  width = Shape <start = 3, end = 4> (projection)
-  GK = Mul(G, K)
-  tap_width = Mul(GK, four)
-  GC = Sub(width, tap_width)
-  C = Div(GC, G)
-  Ns = Squeeze(N)
-  Hs = Squeeze(H)
-  Ws = Squeeze(W)
-  Gs = Squeeze(G)
-  Hf = Cast <to = 1> (Hs)
-  Wf = Cast <to = 1> (Ws)
-  projected = Cast <to = 1> (projection)
-"""
+_HALO_BEFORE, _HALO_AFTER = -spec.LOWER_BOUND, 1
+_HALO = _HALO_BEFORE + _HALO_AFTER
+_END = [np.iinfo(np.int64).max]
 
-# x, y and a as [1, N, H, W, G, K]: one plane a number, so that the arithmetic runs over contiguous memory.
-_POSITIONS = """
-  bound = Constant <value_float = {bound}> ()
-  fzero = Constant <value_float = 0.0> ()
-  fone = Constant <value_float = 1.0> ()
-  on_n = Constant <value_ints = [1, -1, 1, 1, 1, 1]> ()
-  on_row = Constant <value_ints = [1, 1, -1, 1, 1, 1]> ()
-  on_column = Constant <value_ints = [1, 1, 1, -1, 1, 1]> ()
-  on_g = Constant <value_ints = [1, 1, 1, 1, -1, 1]> ()
-  tap_numbers = Slice(projected, GC, width, last)
-  tap_shape = Concat <axis = 0> (N, H, W, G, K, four)
-  tap = Reshape(tap_numbers, tap_shape)
-  planes = Transpose <perm = [5, 0, 1, 2, 3, 4]> (tap)
-  dx, dy, s, a_any = Split <axis = 0, num_outputs = 4> (planes)
-  prior_x2, prior_y2 = Split <axis = 1, num_outputs = 2> (prior)
-  prior_x = Squeeze(prior_x2, one)
-  prior_y = Squeeze(prior_y2, one)
-  reach_x2, reach_y2 = Split <axis = 1, num_outputs = 2> (s_max)
-  reach_x = Reshape(reach_x2, on_n)
-  reach_y = Reshape(reach_y2, on_n)
-  rows = Range(zero_s, Hs, one_s)
-  columns = Range(zero_s, Ws, one_s)
-  rows_f = Cast <to = 1> (rows)
-  columns_f = Cast <to = 1> (columns)
-  row = Reshape(rows_f, on_row)
-  column = Reshape(columns_f, on_column)
-  scale = Sigmoid(s)
-  direction_x = Add(dx, prior_x)
-  direction_y = Add(dy, prior_y)
-  scaled_x = Mul(direction_x, scale)
-  scaled_y = Mul(direction_y, scale)
-  offset_x = Mul(scaled_x, reach_x)
-  offset_y = Mul(scaled_y, reach_y)
-  x_any = Add(offset_x, column)
-  y_any = Add(offset_y, row)
-"""
-
-# A comparison with NaN is false, so NaN is outside; only then are positions made integers. Cast truncates.
-_SELECTION = """
-  right_of = Greater(x_any, bound)
-  left_of = Less(x_any, Wf)
-  below = Greater(y_any, bound)
-  above = Less(y_any, Hf)
-  inside_x = And(right_of, left_of)
-  inside_y = And(below, above)
-  inside = And(inside_x, inside_y)
-  x = Where(inside, x_any, fzero)
-  y = Where(inside, y_any, Hf)
-  a = Where(inside, a_any, fzero)
-  x0 = Cast <to = 6> (x)
-  y0 = Cast <to = 6> (y)
-"""
-
-# Weights of the corners (0, 0), (0, 1), (1, 0), (1, 1) as (row, column): [N, H, W, G, K, 4].
-_WEIGHTS = """
-  x0_f = Cast <to = 1> (x0)
-  y0_f = Cast <to = 1> (y0)
-  right = Sub(x, x0_f)
-  lower = Sub(y, y0_f)
-  left = Sub(fone, right)
-  upper = Sub(fone, lower)
-  a_upper = Mul(a, upper)
-  a_lower = Mul(a, lower)
-  w_00 = Mul(a_upper, left)
-  w_01 = Mul(a_upper, right)
-  w_10 = Mul(a_lower, left)
-  w_11 = Mul(a_lower, right)
-  corner_shape = Concat <axis = 0> (N, H, W, G, K, one)
-  w_00c = Reshape(w_00, corner_shape)
-  w_01c = Reshape(w_01, corner_shape)
-  w_10c = Reshape(w_10, corner_shape)
-  w_11c = Reshape(w_11, corner_shape)
-  weight = Concat <axis = -1> (w_00c, w_01c, w_10c, w_11c)
-"""
-
-# One row and column of zeros before the values, one column and two rows after: a tap outside goes to row H, whose
-# own cells and those below are zero. Cells are [N·(H + 3)·(W + 2)·G, C]; the index of each tap's four is int32.
-_CELLS = """
-  values = Slice(projected, zero, GC, last)
-  value_shape = Concat <axis = 0> (N, H, W, G, C)
-  value = Reshape(values, value_shape)
-  halo = Constant <value_ints = [0, 1, 1, 0, 0, 0, 2, 1, 0, 0]> ()
-  padded = Pad(value, halo)
-  cell_shape = Concat <axis = 0> (last, C)
-  cells = Reshape(padded, cell_shape)
-  padded_W = Add(W, two)
-  padded_H = Add(H, three)
-  row_stride = Mul(padded_W, G)
-  image_stride = Mul(padded_H, row_stride)
-  row_stride_i = Cast <to = 6> (row_stride)
-  G_i = Cast <to = 6> (G)
-  from_y = Mul(y0, row_stride_i)
-  from_x = Mul(x0, G_i)
-  in_image = Add(from_y, from_x)
-  images = Range(zero_s, Ns, one_s)
-  groups = Range(zero_s, Gs, one_s)
-  image = Reshape(images, on_n)
-  group = Reshape(groups, on_g)
-  image_start = Mul(image, image_stride)
-  origin = Add(row_stride, G)
-  group_start = Add(group, origin)
-  start = Add(image_start, group_start)
-  start_i = Cast <to = 6> (start)
-  first = Add(in_image, start_i)
-  first_c = Reshape(first, corner_shape)
-  steps = Concat <axis = 0> (zero, G, row_stride, origin)
-  steps_i = Cast <to = 6> (steps)
-  index = Add(first_c, steps_i)
-"""
-
-_SUM_OF_SOME = """
-  corners_{i} = Constant <value_ints = [{corners}]> ()
-  sample_shape_{i} = Concat <axis = 0> (last, corners_{i}, C)
-  weight_shape_{i} = Concat <axis = 0> (last, one, corners_{i})
-  gathered_{i} = Gather <axis = 0> (cells, index_{i})
-  sample_{i} = Reshape(gathered_{i}, sample_shape_{i})
-  row_of_weights_{i} = Reshape(weight_{i}, weight_shape_{i})
-  sum_{i} = MatMul(row_of_weights_{i}, sample_{i})
-"""
-
-_OUTPUT = """
-  out_shape = Concat <axis = 0> (N, H, W, GC)
-  out_f = Reshape({total}, out_shape)
-  out = CastLike(out_f, projection)
-"""
+_Input = str | np.generic | Sequence[int]
+"""A value's name, a number (a scalar constant of its dtype) or integers (a constant int64 vector)."""
 
 
 def function(groups: int, taps: int) -> onnx.FunctionProto:
-    """The body for one layout: `groups` and `taps` are built in, C, N, H and W are read off the projection.
+    """The operator of `spec` for one layout: N, H, W, C and T are free, N, H and W at least 1.
 
-    It takes a node's attributes without looking at them, and serves up to 2³¹ cells N·(H + 3)·(W + 2)·G.
+    The node's attributes are accepted; `groups` and `taps` must be the numbers given here. Rows are counted in int32:
+    N·(H + 3)·(W + 3)·G must stay below 2³¹.
     """
-    parts = [
-        _SIZES.format(groups=groups, taps=taps),
-        _POSITIONS.format(bound=float(spec.LOWER_BOUND)),
-        _SELECTION,
-        _WEIGHTS,
-        _CELLS,
-        *_sums(taps),
-    ]
-    attributes = ", ".join(("groups", "taps", *spec.PLUGIN_ATTRIBUTES))
-    return onnx.parser.parse_function(
-        f'<domain: "{spec.DOMAIN}", opset_import: ["" : {OPSET}]>\n'
-        f"{spec.NAME} <{attributes}> ({', '.join(spec.INPUTS)}) => ({spec.OUTPUT})\n{{{''.join(parts)}}}"
+    b = _Builder()
+    projection = b.Cast("projection", to=onnx.TensorProto.FLOAT)
+    size = _Size(b, groups, taps)
+    inside, position, weight = _taps(b, size, projection)
+    rows, weights = _corners(b, size, inside, position, weight)
+    summed = _weighted_sum(b, size, _cells(b, size, projection), rows, weights)
+    b.CastLike(b.reshape(summed, size.N, size.H, size.W, size.values), "projection", output=spec.OUTPUT)
+    return helper.make_function(
+        spec.DOMAIN,
+        spec.NAME,
+        list(spec.INPUTS),
+        [spec.OUTPUT],
+        b.nodes,
+        [helper.make_opsetid("", OPSET)],
+        attributes=["groups", "taps"],
+        attribute_protos=[helper.make_attribute(name, value) for name, value in spec.PLUGIN_ATTRIBUTES.items()],
     )
 
 
-def _sums(taps: int) -> list[str]:
-    """Gather and weigh the taps, `TAPS_AT_ONCE` at a time, and add up."""
-    sizes = [min(TAPS_AT_ONCE, taps - k) for k in range(0, taps, TAPS_AT_ONCE)]
-    numbers = range(len(sizes))
-    split = [f"  sizes = Constant <value_ints = {sizes}> ()\n"] + [
-        f"  {', '.join(f'{name}_{i}' for i in numbers)} = Split <axis = 4> ({name}, sizes)\n"
-        for name in ("index", "weight")
-    ]
-    sums = [_SUM_OF_SOME.format(i=i, corners=4 * size) for i, size in enumerate(sizes)]
-    totals = ["sum_0"]
-    for i in numbers[1:]:
-        totals.append(f"total_{i}")
-        sums.append(f"  total_{i} = Add({totals[-2]}, sum_{i})\n")
-    return [*split, *sums, _OUTPUT.format(total=totals[-1])]
+class _Builder:
+    """Nodes in the making: b.Mul(x, y) appends one and returns the name of its output."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self._prefix = prefix
+
+    def __getattr__(self, op: str) -> Callable[..., str]:
+        return lambda *inputs, **attributes: self._add(op, inputs, **attributes)
+
+    def reshape(self, value: str, *sizes: str | Sequence[int]) -> str:
+        """A value in the shape that the sizes, each a name or numbers, make one after the other."""
+        return self.Reshape(value, self.Concat(*sizes, axis=0))
+
+    def split(self, value: str, sizes: Sequence[int]) -> list[str]:
+        """Parts of a value along its first axis."""
+        names = [f"{self._prefix}{len(self.nodes)}_Split_{i}" for i in range(len(sizes))]
+        # The constant comes first: a node's inputs must be there before it.
+        inputs = [value, self._name(sizes)]
+        self.nodes.append(helper.make_node("Split", inputs, names, axis=0))
+        return names
+
+    def _add(self, op: str, inputs: Sequence[_Input], output: str | None = None, **attributes: object) -> str:
+        names = [self._name(value) for value in inputs]
+        output = output or f"{self._prefix}{len(self.nodes)}_{op}"
+        self.nodes.append(helper.make_node(op, names, [output], **attributes))
+        return output
+
+    def _name(self, value: _Input) -> str:
+        if isinstance(value, str):
+            return value
+        array = np.asarray(value) if isinstance(value, np.generic) else np.asarray(value, np.int64)
+        return self._add("Constant", (), value=numpy_helper.from_array(array))
+
+
+class _Size:
+    """Names of the sizes that are known only when the graph runs: int64, shape [1], G and K the layout's numbers."""
+
+    def __init__(self, b: _Builder, groups: int, taps: int) -> None:
+        self.G, self.K, self.GK = groups, taps, groups * taps
+        self.N, self.H, self.W, width = (b.Shape("projection", start=i, end=i + 1) for i in range(4))
+        self.values = b.Sub(width, [self.GK * len(spec.TAP_FIELDS)])
+        self.C = b.Div(self.values, [groups])
+        self.tokens = b.Mul(self.H, self.W)
+        self.pitch = b.Add(self.W, [_HALO])
+        self.cells = b.Mul(b.Add(self.H, [_HALO]), self.pitch)
+
+
+def _taps(b: _Builder, size: _Size, projection: str) -> tuple[str, str, str]:
+    """Which coordinates count [2, N, HW, GK] bool, the positions [2, N, HW, GK] and weights [1, N, HW, GK] float32.
+
+    One transposition makes a plane of each of a tap's numbers, so that all arithmetic runs over adjacent memory.
+    """
+    fields = len(spec.TAP_FIELDS)
+    packed = b.Slice(projection, [-size.GK * fields], _END, [-1])
+    packed = b.reshape(packed, size.N, size.tokens, [size.GK, fields])
+    direction, scale, weight = b.split(b.Transpose(packed, perm=[3, 0, 1, 2]), [2, 1, 1])
+
+    prior = b.Tile(b.Transpose("prior", perm=[1, 0]), [1, size.G])
+    reach = b.reshape(b.Transpose("s_max", perm=[1, 0]), [2], size.N, [1, 1])
+    moved = b.Add(direction, b.Reshape(prior, [2, 1, 1, size.GK]))
+    offset = b.Mul(moved, b.Mul(b.Sigmoid(scale), reach))
+
+    token = b.Range(np.int64(0), b.Squeeze(size.tokens), np.int64(1))
+    grid = b.Concat(b.Mod(token, size.W), b.Div(token, size.W), axis=0)
+    grid = b.Cast(b.reshape(grid, [2, 1], size.tokens, [1]), to=onnx.TensorProto.FLOAT)
+    position = b.Add(grid, offset)
+    bound = b.Cast(b.Concat(size.W, size.H, axis=0), to=onnx.TensorProto.FLOAT)
+    # Two comparisons that NaN fails, before anything becomes an integer.
+    above = b.Greater(position, np.float32(spec.LOWER_BOUND))
+    inside = b.And(above, b.Less(position, b.Reshape(bound, [2, 1, 1, 1])))
+    return inside, position, weight
+
+
+def _corners(b: _Builder, size: _Size, inside: str, position: str, weight: str) -> tuple[list[str], list[str]]:
+    """Row of the cells and weight of the four corners, each [1, N, HW, GK], int32 and float32."""
+    position = b.Where(inside, position, np.float32(spec.LOWER_BOUND))
+    inside_x, inside_y = b.split(inside, [1, 1])
+    weight = b.Where(b.And(inside_x, inside_y), weight, np.float32(0))
+    corner = b.Cast(position, to=onnx.TensorProto.INT32)
+    after = b.Sub(position, b.Cast(corner, to=onnx.TensorProto.FLOAT))
+    after_x, after_y = b.split(after, [1, 1])
+    before_x, before_y = b.split(b.Sub(np.float32(1), after), [1, 1])
+    top, bottom = b.Mul(weight, before_y), b.Mul(weight, after_y)
+    weights = [b.Mul(top, before_x), b.Mul(top, after_x), b.Mul(bottom, before_x), b.Mul(bottom, after_x)]
+
+    # Row of (n, y, x, g): ((n · cells + (y + halo) · pitch + (x + halo)) · G + g.
+    image = b.Mul(b.Range(np.int64(0), b.Squeeze(size.N), np.int64(1)), size.cells)
+    halo = b.Mul(b.Add(size.pitch, [1]), [_HALO_BEFORE])
+    first = b.reshape(b.Mul(b.Add(image, halo), [size.G]), size.N, [1, 1])
+    first = b.Add(first, np.repeat(np.arange(size.G), size.K).tolist())
+    line = b.Cast(b.Mul(size.pitch, [size.G]), to=onnx.TensorProto.INT32)
+    cell = np.int32(size.G)
+    x, y = b.split(corner, [1, 1])
+    row = b.Add(b.Add(b.Mul(y, line), b.Mul(x, cell)), b.Cast(first, to=onnx.TensorProto.INT32))
+    return [row, b.Add(row, cell), b.Add(row, line), b.Add(row, b.Add(line, cell))], weights
+
+
+def _cells(b: _Builder, size: _Size, projection: str) -> str:
+    """The values with their halo, a group a row: [N·(H + 3)·(W + 3)·G, C]. A negative pad cuts the taps off."""
+    before, after = [0, _HALO_BEFORE, _HALO_BEFORE, 0], [0, _HALO_AFTER, _HALO_AFTER]
+    padded = b.Pad(projection, [*before, *after, -size.GK * len(spec.TAP_FIELDS)])
+    return b.reshape(padded, b.Mul(b.Mul(size.N, size.cells), [size.G]), size.C)
+
+
+def _weighted_sum(b: _Builder, size: _Size, cells: str, rows: list[str], weights: list[str]) -> str:
+    """Σ over the corners of weight · value: [chunks, rows of a chunk, 1, C]."""
+    corners = len(rows) * size.K
+    count = b.Mul(b.Mul(size.N, size.tokens), [size.G])
+    chunk = _chunk(b, count, b.Div([CHUNK_BYTES // (corners * 4)], size.C))
+    chunks = b.Div(count, chunk)
+    inner = _Builder("chunk_")
+    summed = inner.MatMul("chunk_weights", inner.Gather(cells, "chunk_rows"))
+    body = helper.make_graph(
+        inner.nodes,
+        "weighted_sum",
+        [
+            helper.make_tensor_value_info("chunk_rows", onnx.TensorProto.INT32, [None, corners]),
+            helper.make_tensor_value_info("chunk_weights", onnx.TensorProto.FLOAT, [None, 1, corners]),
+        ],
+        [helper.make_tensor_value_info(summed, onnx.TensorProto.FLOAT, [None, 1, None])],
+    )
+    return b.Scan(
+        b.Concat(*[b.reshape(row, chunks, chunk, [size.K]) for row in rows], axis=-1),
+        b.Concat(*[b.reshape(weight, chunks, chunk, [1, size.K]) for weight in weights], axis=-1),
+        body=body,
+        num_scan_inputs=2,
+    )
+
+
+def _chunk(b: _Builder, count: str, limit: str) -> str:
+    """The largest divisor of `count` up to `limit`, and at least 1: int64 [1]."""
+    candidates = b.Range(np.int64(1), b.Add(b.Squeeze(b.Max(limit, [1])), np.int64(1)), np.int64(1))
+    divides = b.Equal(b.Mod(count, candidates), [0])
+    return b.ReduceMax(b.Compress(candidates, divides, axis=0))

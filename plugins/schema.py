@@ -1,40 +1,63 @@
-"""MultiScaleDCN's ONNX schema, so that checker and shape inference know the operator."""
+"""MultiScaleDCN's ONNX schema, so that the checker knows its attributes and shape inference sees through it."""
 
-import onnx.defs
-from onnx.defs import OpSchema
+import onnx
+import onnx.shape_inference
+from onnx import defs, helper
+from onnx.shape_inference import InferenceError
 
 from fdcn.plugins import spec
 
-_DOC = "Multi-scale deformable convolution of FlowDCN (arXiv 2410.22655); the contract is fdcn/plugins/spec.py."
+_T = tuple(f"tensor({name})" for name in ("float", "float16", "bfloat16"))
+_FLOAT = "tensor(float)"
 
 
 def register() -> None:
-    """Make onnx know the operator in this process. Calling it again does nothing."""
-    if onnx.defs.has(spec.NAME, spec.DOMAIN):
-        return
-    onnx.defs.register_schema(schema())
+    """Register the schema of `spec` with onnx, once a process."""
+    if not defs.has(spec.NAME, spec.DOMAIN):
+        defs.register_schema(_schema())
 
 
-def schema() -> OpSchema:
-    """The schema of `spec`, with inference of the output's type and shape."""
-    t, f32 = "T", "tensor(float)"
-    return OpSchema(
+def _schema() -> defs.OpSchema:
+    parameter, attribute = defs.OpSchema.FormalParameter, defs.OpSchema.Attribute
+    projection, prior, s_max = spec.INPUTS
+    schema = defs.OpSchema(
         spec.NAME,
         spec.DOMAIN,
         spec.VERSION,
-        doc=_DOC,
-        inputs=[
-            OpSchema.FormalParameter("projection", t, description="[N, H, W, G·C + G·K·4]: values, then taps"),
-            OpSchema.FormalParameter("prior", f32, description="[K, 2]: the taps' grid as (x, y)"),
-            OpSchema.FormalParameter("s_max", f32, description="[N, 2]: reach in token pixels as (x, y)"),
-        ],
-        outputs=[OpSchema.FormalParameter(spec.OUTPUT, t, description="[N, H, W, G·C]")],
-        type_constraints=[(t, ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "values, taps and output")],
+        doc=spec.__doc__ or "",
+        inputs=[parameter(projection, "T"), parameter(prior, _FLOAT), parameter(s_max, _FLOAT)],
+        outputs=[parameter(spec.OUTPUT, "T")],
+        type_constraints=[("T", _T, "What is stored; the arithmetic is float32.")],
         attributes=[
-            *(OpSchema.Attribute(n, OpSchema.AttrType.INT, description="", required=True) for n in ("groups", "taps")),
-            *(
-                OpSchema.Attribute(n, OpSchema.AttrType.STRING, description="for TensorRT", required=False)
-                for n in spec.PLUGIN_ATTRIBUTES
-            ),
+            attribute("groups", defs.OpSchema.AttrType.INT, "G", required=True),
+            attribute("taps", defs.OpSchema.AttrType.INT, "K", required=True),
+            *(attribute(name, helper.make_attribute(name, value)) for name, value in spec.PLUGIN_ATTRIBUTES.items()),
         ],
     )
+    schema.set_type_and_shape_inference_function(_infer)
+    return schema
+
+
+def _infer(context: onnx.shape_inference.InferenceContext) -> None:
+    """The output is the projection without its taps; InferenceError where the projection cannot hold them."""
+    projection = context.get_input_type(0)
+    if not projection.HasField("tensor_type"):
+        return
+    result = onnx.TypeProto()
+    result.CopyFrom(projection)
+    if projection.tensor_type.HasField("shape"):
+        axes = result.tensor_type.shape.dim
+        if len(axes) != 4:
+            raise InferenceError(f"{spec.NAME}: the projection has {len(axes)} axes, not 4 (N, H, W, width)")
+        width = axes[3].dim_value if axes[3].HasField("dim_value") else None
+        axes[3].Clear()
+        if width is not None:
+            axes[3].dim_value = _values(width, *(context.get_attribute(name).i for name in ("groups", "taps")))
+    context.set_output_type(0, result)
+
+
+def _values(width: int, groups: int, taps: int) -> int:
+    try:
+        return spec.value_width(width, groups, taps)
+    except ValueError as error:
+        raise InferenceError(f"{spec.NAME}: {error}") from error

@@ -1,5 +1,6 @@
 """A loaded bundle that makes pictures: `pipe = fdcn.load("fdcn-model"); pipe(labels=["Sneaker"]).save("out.png")`."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -94,22 +95,13 @@ class Pipeline:
             raise FdcnError(f"preview_every counts evaluations from 1, 0 is never; not {preview_every}")
         plan = self.plan(wanted)
         batches = self._batches(wanted, plan)
-        evaluations = len(plan.rows) * len(batches)
+        rows, total = len(plan.rows), len(plan.rows) * len(batches)
         latents, pixels, previews = [], [], []
         for b, images in enumerate(batches):
-            frames: list[np.ndarray] = []
-            step = None
-            for r, step in enumerate(self._trajectory(wanted, plan, images), start=1):
-                if preview_every and r % preview_every == 0 and r < len(plan.rows):
-                    frames.append(self._picture(step.predicted, wanted))
-                progress(b * len(plan.rows) + r, evaluations)
-            assert step is not None
-            if not np.isfinite(step.point).all():
-                raise FdcnError(
-                    f"sampling left float32's range (guidance {wanted.guidance.scale:g}); lower it or take more steps"
-                )
-            latents.append(step.point)
-            pixels.append(self._picture(step.point, wanted))
+            report = functools.partial(_report, progress, b * rows, total)
+            latent, frames = self._sample(wanted, plan, images, preview_every, report)
+            latents.append(latent)
+            pixels.append(self._picture(latent, wanted))
             previews.append(frames)
         return Images(
             pixels=np.concatenate(pixels),
@@ -147,6 +139,24 @@ class Pipeline:
             ]
         return []
 
+    def _sample(
+        self, wanted: Request, plan: SamplerPlan, images: slice, preview_every: int, done: Callable[[int], None]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """One batch's final latent and the predictions along the way; `done` is told each evaluation, from 1."""
+        frames: list[np.ndarray] = []
+        latent = np.empty(0)
+        with np.errstate(over="ignore", invalid="ignore"):  # the result is looked at instead
+            for r, step in enumerate(self._trajectory(wanted, plan, images), start=1):
+                latent = step.point
+                if preview_every and r % preview_every == 0 and r < len(plan.rows):
+                    frames.append(self._picture(step.predicted, wanted))
+                done(r)
+        if not np.isfinite(latent).all():
+            raise FdcnError(
+                f"sampling left float32's range (guidance {wanted.guidance.scale:g}); lower it or take more steps"
+            )
+        return latent, frames
+
     def _trajectory(self, wanted: Request, plan: SamplerPlan, images: slice) -> Iterator[Step]:
         model, seeds = self.bundle.manifest.model, wanted.seeds[images]
         if wanted.noise is not None:
@@ -175,3 +185,7 @@ class Pipeline:
             if picture is None:
                 picture = latent_preview(latent, self.bundle.manifest.pixel_factor)
             return to_pixels(picture, wanted.size)
+
+
+def _report(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)

@@ -16,7 +16,7 @@ def embed_operator(model: ir.Model) -> bool:
         return False
     if len(layouts) > 1:
         raise ValueError(f"one function body cannot serve several layouts (groups, taps): {sorted(layouts)}")
-    body = ir.from_proto(function.function(*layouts.pop()))
+    body = ir.serde.deserialize_function(function.function(*layouts.pop()))
     model.functions[body.identifier()] = body
     model.opset_imports.setdefault(spec.DOMAIN, spec.VERSION)
     return True

@@ -1,0 +1,47 @@
+"""The README's commands and its Python, as they stand, on the shipped checkpoint."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_commands_and_python(tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fdcn ")]
+    assert [c.split()[1] for c in commands] == ["export", "build", "run"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands:
+        words = command.split("#")[0].replace("fdcn", f"{sys.executable} -m fdcn.cli", 1)
+        done = subprocess.run(
+            words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+    (code,) = blocks("python")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+    assert (tmp_path / "fdcn.png").exists()
+    assert (tmp_path / "out.png").exists()
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("document", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))])
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in link:
+            assert (ROOT / document).parent.joinpath(link).exists(), link
