@@ -86,4 +86,5 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield progress
     finally:
-        bar.stop()
+        if shown:
+            bar.stop()

@@ -33,11 +33,12 @@ PICTURES_A_CALL = 250
 
 
 def main() -> None:
+    files = argparse.ArgumentParser(add_help=False)
+    files.add_argument("--classifier", type=Path, default=HERE / "classifier.onnx", metavar="FILE.onnx")
+    files.add_argument("--reference", type=Path, default=HERE / "reference.npz", metavar="FILE.npz")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--classifier", type=Path, default=HERE / "classifier.onnx", metavar="FILE.onnx")
-    parser.add_argument("--reference", type=Path, default=HERE / "reference.npz", metavar="FILE.npz")
     commands = parser.add_subparsers(dest="command", required=True)
-    evaluation = commands.add_parser("evaluate", help="score the pictures of a bundle")
+    evaluation = commands.add_parser("evaluate", parents=[files], help="score the pictures of a bundle")
     evaluation.add_argument("--bundle", default=fdcn.DEFAULT_BUNDLE, help="default: ./fdcn-model")
     evaluation.add_argument("--pictures", type=_enough, default=10_000, help="of each row (default: 10000)")
     evaluation.add_argument("--sizes", type=_size, nargs="+", metavar="WxH", help="default: the training size")
@@ -45,7 +46,9 @@ def main() -> None:
     evaluation.add_argument("--solver", help="default: the bundle's")
     evaluation.add_argument("--steps", type=int, help="default: the bundle's")
     evaluation.add_argument("-o", "--output", type=Path, default=machine.RESULTS / "quality.json")
-    making = commands.add_parser("classifier", help="train the classifier on Fashion-MNIST, write both files")
+    making = commands.add_parser(
+        "classifier", parents=[files], help="train the classifier on Fashion-MNIST, write both files"
+    )
     making.add_argument("--data", type=Path, help="folder of Fashion-MNIST (default: Debian's)")
     args = parser.parse_args()
     try:

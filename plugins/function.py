@@ -9,6 +9,7 @@ was gathered is still in the cache when it is summed, and memory does not grow w
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -75,7 +76,7 @@ class _Builder:
         self.nodes.append(helper.make_node("Split", inputs, names, axis=0))
         return names
 
-    def _add(self, op: str, inputs: Sequence[_Input], output: str | None = None, **attributes: object) -> str:
+    def _add(self, op: str, inputs: Sequence[_Input], output: str | None = None, **attributes: Any) -> str:
         names = [self._name(value) for value in inputs]
         output = output or f"{self._prefix}{len(self.nodes)}_{op}"
         self.nodes.append(helper.make_node(op, names, [output], **attributes))

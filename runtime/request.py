@@ -11,6 +11,7 @@ import numpy as np
 from fdcn.bundle import Manifest
 from fdcn.errors import FdcnError
 from fdcn.runtime.plan import Guidance
+from fdcn.runtime.solvers import check_solver
 from fdcn.sizes import format_size, latent_size
 
 NEAREST = 4
@@ -163,8 +164,9 @@ def _check_size(manifest: Manifest, size: tuple[int, int]) -> None:
 def _steps(manifest: Manifest, solver: str | None, steps: int | None) -> int:
     if steps is not None:
         return steps
-    if solver in (None, manifest.sampling.solver):
+    if solver is None or solver == manifest.sampling.solver:
         return manifest.sampling.steps
+    check_solver(solver)
     raise FdcnError(f"solver {solver} needs --steps: how many evaluations a picture")
 
 

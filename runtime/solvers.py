@@ -210,8 +210,7 @@ def evaluations(solver: str, steps: int, last_step: float | None = None) -> list
     `last_step` in (0, 1) is the length of the last step of Euler and Heun, 1/steps when None; with one step it is 1.
     Raises FdcnError for an unknown solver, for steps that it does not have, and for a last step where it has none.
     """
-    if solver not in _SOLVERS:
-        raise FdcnError(f"unknown solver {solver!r}; there are {', '.join(SOLVERS)}")
+    check_solver(solver)
     if solver == "neural" and steps not in _neural_tables():
         raise FdcnError(f"solver neural has tables for {_spoken(sorted(_neural_tables()))} steps, not {steps}")
     if not 1 <= steps <= MAX_STEPS:
@@ -222,6 +221,12 @@ def evaluations(solver: str, steps: int, last_step: float | None = None) -> list
         if not 0 < last_step < 1:
             raise FdcnError(f"the last step must be between 0 and 1, not {last_step}; the released models use 0.04")
     return _SOLVERS[solver](steps, 1 / steps if last_step is None else last_step)
+
+
+def check_solver(name: str) -> None:
+    """Raise FdcnError, with every name, where a solver does not exist."""
+    if name not in SOLVERS:
+        raise FdcnError(f"unknown solver {name!r}; there are {', '.join(SOLVERS)}")
 
 
 def _spoken(numbers: list[int]) -> str:

@@ -1,0 +1,144 @@
+"""Write the README's and the documents' tables from the committed results, and the README's picture.
+
+python benchmarks/tables.py              # tables, between <!-- table: NAME --> and <!-- end -->
+python benchmarks/tables.py --picture    # docs/garments.png too: samples the shipped checkpoint
+"""
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = ("README.md", "docs/measurements.md")
+CHECKPOINT = ROOT / "examples" / "fashion_mnist" / "fashion-mnist.safetensors"
+SIZES = ((28, 28), (56, 28), (28, 56))
+SHOWN = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def result(name: str) -> dict[str, Any]:
+    """A committed result."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def quality() -> str:
+    q = result("quality")
+    lines = [
+        f"Fashion-MNIST, shipped checkpoint, `{q['solver']}` {q['steps']} steps, guidance {q['guidance']:g}:",
+        "",
+        "| pictures | number | class accuracy | Fréchet distance | precision | recall |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in q["rows"]:
+        lines.append(
+            f"| {row['name']} | {row['pictures']:,} | {row['accuracy']:.1%} | {row['frechet']:.2f} "
+            f"| {row['precision']:.2f} | {row['recall']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def step() -> str:
+    s = result("step")
+    seconds = {name: entry["median"] for name, entry in s["seconds"].items()}
+    names = {
+        "torch_eager": "PyTorch eager",
+        "torch_compile": "torch.compile",
+        "fdcn": "**fdcn** on ONNX Runtime",
+    }
+    lines = [
+        f"One guided step of S/2 at 256 px, random weights, {s['threads']} threads of {s['machine']['processor']}:",
+        "",
+        "| | median | fdcn is |",
+        "|---|--:|--:|",
+    ]
+    for key, name in names.items():
+        faster = "" if key == "fdcn" else f"{seconds[key] / seconds['fdcn']:.2f}x"
+        lines.append(f"| {name} | {1e3 * seconds[key]:.0f} ms | {faster} |")
+    share = s["gemm_limit_seconds"] / seconds["fdcn"]
+    lines.append(
+        f"| its multiply-adds at the best sgemm | {1e3 * s['gemm_limit_seconds']:.0f} ms | {share:.0%} of it |"
+    )
+    return "\n".join(lines)
+
+
+def operators() -> str:
+    rows = result("step")["time_by_operator"]
+    return "\n".join(
+        ["| operator | share |", "|---|--:|", *(f"| {name} | {share:.1%} |" for name, share in rows.items())]
+    )
+
+
+def start() -> str:
+    seconds = result("start")["seconds"]
+    lines = [f"| {name} | {1e3 * entry['median']:.0f} ms |" for name, entry in seconds.items()]
+    return "\n".join(["| | median |", "|---|--:|", *lines])
+
+
+def export() -> str:
+    lines = ["| model | time | peak memory | over the checkpoint's bytes |", "|---|--:|--:|--:|"]
+    for name, m in result("export")["models"].items():
+        lines.append(
+            f"| {name} | {m['seconds']:.0f} s | {m['peak_bytes'] / 1e9:.1f} GB | {m['peak_over_weights']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {f.__name__: f for f in (quality, step, operators, start, export)}
+
+
+def filled(text: str) -> str:
+    """A document with every table made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def draw(path: Path) -> None:
+    """The shipped checkpoint's classes at three sizes, one row a size, as `fdcn run` makes them."""
+    from PIL import Image
+
+    import fdcn
+    from fdcn.bundle import Bundle
+    from fdcn.export.engine import build_onnxruntime
+    from fdcn.export.exporter import export as export_bundle
+    from fdcn.runtime.grid import grid
+    from fdcn.runtime.images import to_image
+
+    with tempfile.TemporaryDirectory() as folder:
+        build_onnxruntime(export_bundle(CHECKPOINT, folder))
+        pipe = fdcn.Pipeline(Bundle.open(folder))
+        rows = [pipe(SHOWN, size=size, seed=0) for size in SIZES]
+    sheets = []
+    for images in rows:
+        scale = 3 if images.pixels.shape[2] == 28 else 3
+        pictures = [
+            to_image(p).resize((p.shape[1] * scale, p.shape[0] * scale), Image.Resampling.NEAREST)
+            for p in images.pixels
+        ]
+        sheets.append(grid(pictures, images.names))
+    sheet = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
+    top = 0
+    for part in sheets:
+        sheet.paste(part, (0, top))
+        top += part.height
+    sheet.save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--picture", action="store_true", help="draw docs/garments.png too")
+    if parser.parse_args().picture:
+        draw(ROOT / "docs" / "garments.png")
+    for name in DOCUMENTS:
+        path = ROOT / name
+        path.write_text(filled(path.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
