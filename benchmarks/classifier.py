@@ -1,6 +1,6 @@
 """The judge's training: a small classifier of Fashion-MNIST, and the reference of real pictures that goes with it.
 
-The last 1,000 of each class in a seeded shuffle of the training pictures are kept from the classifier: the rows "real"
+The first 1,000 of each class in a seeded shuffle of the training pictures are kept from the classifier: the rows "real"
 and "halved" are of those, so what they lose to the reference (the 10,000 test pictures) is chance, not overfitting.
 """
 
@@ -64,8 +64,8 @@ def make(
     folder = folder or FOLDER
     pictures, labels = load("train", folder)
     order = torch.from_numpy(np.random.default_rng(SEED).permutation(len(labels)))
-    held_out = balanced(labels[order], HELD_OUT_A_CLASS)
-    held_out, kept = order[held_out], order[np.setdiff1d(np.arange(len(order)), held_out)]
+    positions = balanced(labels[order], HELD_OUT_A_CLASS)
+    held_out, kept = order[positions], order[np.setdiff1d(np.arange(len(order)), positions)]
     network = train(_floats(pictures[kept]), labels[kept], progress)
     export(network, classifier)
 
@@ -105,7 +105,7 @@ def balanced(labels: Tensor, each: int) -> np.ndarray:
 def train(pictures: Tensor, labels: Tensor, progress: Callable[[int, int], None]) -> Network:
     """Fit a network to float pictures [N, 1, 28, 28] and labels [N], shifting each batch by up to a pixel."""
     torch.manual_seed(SEED)
-    network = Network().to(memory_format=torch.channels_last)
+    network = Network()
     steps = EPOCHS * (len(labels) // BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps, pct_start=0.2)
@@ -116,7 +116,7 @@ def train(pictures: Tensor, labels: Tensor, progress: Callable[[int, int], None]
         at = step % (steps // EPOCHS) * BATCH
         chosen = order[at : at + BATCH]
         x, y = torch.randint(3, (2,)).tolist()
-        logits, _ = network(padded[chosen, :, y : y + 28, x : x + 28].contiguous(memory_format=torch.channels_last))
+        logits, _ = network(padded[chosen, :, y : y + 28, x : x + 28])
         optimiser.zero_grad()
         F.cross_entropy(logits, labels[chosen], label_smoothing=0.05).backward()
         optimiser.step()
@@ -128,7 +128,7 @@ def train(pictures: Tensor, labels: Tensor, progress: Callable[[int, int], None]
 def export(network: Network, path: Path) -> None:
     """Write the network as one ONNX file, its weights inside."""
     program = torch.onnx.export(
-        network.to(memory_format=torch.contiguous_format),
+        network,
         (torch.zeros(2, 1, 28, 28),),
         dynamo=True,
         opset_version=OPSET,

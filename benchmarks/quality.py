@@ -104,8 +104,13 @@ def evaluate(args: argparse.Namespace) -> None:
         scores = generate(pipe, sampling, args.pictures, classifier, reference)
         rows.append({"name": "generated", **sampling, "size": format_size(size), **scores})
         print(describe(rows[-1]), flush=True)
-        text = (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode()
-        replace_file(args.output, lambda file, text=text: file.write(text))
+        save(report, args.output)
+
+
+def save(report: dict[str, Any], path: Path) -> None:
+    """Write a report whole or not at all."""
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    replace_file(path, lambda file: file.write(text.encode()))
 
 
 def generate(
