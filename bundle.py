@@ -49,8 +49,6 @@ class Model:
     classes: int
     patch: int
     parameters: int
-    token_bytes: int
-    """About the most memory that the denoiser's activations take a token in float32."""
     weights: str
     """"ema" or "raw"."""
     weights_sha256: str
@@ -66,6 +64,18 @@ class Sampling:
     reach: float
     """S_max in training, in token pixels."""
     s_max_adjust: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """About the most memory that activations take, in bytes, in float32."""
+
+    token: int
+    """In the denoiser, a token."""
+    pixel: int
+    """In the decoder, a pixel."""
+    latent_pair: int
+    """In the decoder, a pair of latent elements: its attention's scores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +103,7 @@ class Manifest:
     fdcn: str
     model: Model
     sampling: Sampling
+    memory: Memory
     operator: str
     """Domain, name and version of the custom operator, as fdcn::MultiScaleDCN-1."""
     train_size: list[int]

@@ -9,7 +9,7 @@ import click
 
 from fdcn import DEFAULT_BUNDLE, __version__
 from fdcn.sizes import format_size, parse_size
-from fdcn.terminal import check_writable, named, needing, progress_bar, run_command
+from fdcn.terminal import check_writable, named, needing, progress_bar, run_command, say
 
 SOLVER_HELP = (
     "neural (5-10 or 15 steps), adams2, adams3, adams4, euler, heun, heun-exact; the last three also with "
@@ -114,7 +114,7 @@ def export(
         raise click.UsageError("--dynamic-shape and --size exclude each other: leave one out")
     with needing("export"):
         from fdcn.export import exporter
-    exported = exporter.export(checkpoint, bundle, exporter.Options(size=size, **options), click.echo)
+    exported = exporter.export(checkpoint, bundle, exporter.Options(size=size, **options), say)
     click.echo(f"wrote {exported.path}; next: fdcn build{named(exported.path)}")
 
 

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import signal
+import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +14,14 @@ import click
 from fdcn import DEFAULT_BUNDLE
 from fdcn.errors import FdcnError
 
+_interrupted = threading.Event()
 PROGRESS_AFTER = 1.0
 """Seconds before a progress bar appears."""
 
 
 def run_command(command: click.Command) -> int:
     """Run a command line and return its exit status: 0, 1 for an error of fdcn, 2 for one of usage."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         return command.main(prog_name="fdcn", standalone_mode=False) or 0
     except click.UsageError as error:
@@ -32,6 +37,19 @@ def run_command(command: click.Command) -> int:
     except MemoryError:
         _complain("out of memory; choose a smaller size or fewer pictures")
     return 1
+
+
+def say(line: str) -> None:
+    """Print a line of a long piece of work, which ends here if it was interrupted and did not notice."""
+    if _interrupted.is_set():
+        raise click.Abort
+    click.echo(line)
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    # Python drops an exception that is raised while it runs a finaliser, and tracing runs many: so it is noted too.
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _complain(message: str) -> None:

@@ -46,8 +46,8 @@ def quality() -> str:
     ]
     for row in q["rows"]:
         lines.append(
-            f"| {row['name']} {row.get('size', '')} | {row['pictures']:,} | {row['accuracy']:.1%} | {row['frechet']:.2f} "
-            f"| {row['precision']:.2f} | {row['recall']:.2f} |"
+            f"| {row['name']} {row.get('size', '')} | {row['pictures']:,} | {row['accuracy']:.1%} "
+            f"| {row['frechet']:.2f} | {row['precision']:.2f} | {row['recall']:.2f} |"
         )
     return "\n".join(lines)
 

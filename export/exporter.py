@@ -10,20 +10,17 @@ import torch
 from torch import Tensor
 
 from fdcn import __version__
-from fdcn.bundle import FORMAT, Bundle, Draft, Graph, Manifest, Model, drafting
+from fdcn.bundle import FORMAT, Bundle, Draft, Graph, Manifest, Memory, Model, drafting
 from fdcn.errors import FdcnError
 from fdcn.export import checkpoint, models, settings
 from fdcn.export.models import decoders
-from fdcn.export.models.base import GraphSource, LatentSize, ModelSource
+from fdcn.export.models.base import GraphSource, ModelSource
 from fdcn.export.passes.embed_operator import embed_operator
 from fdcn.export.passes.stamp import stamp
 from fdcn.export.trace import trace
 from fdcn.export.write import write
 from fdcn.plugins import spec
 from fdcn.sizes import format_size, latent_size
-
-LATENT_FACTOR = 8
-"""Pixels a latent element stands for where no VAE says otherwise: Stable Diffusion's, which FlowDCN uses."""
 
 Report = Callable[[str], None]
 
@@ -61,8 +58,9 @@ def export(
         options.class_names,
     )
     report(f"{model.family}: {_summary(model)}, trained at {format_size(known.train_size)}")
-    decoder, factor, latent = _decoder(model, options)
-    sources = [*model.graphs(latent), *decoder]
+    decoder = decoders.choose(model.channels, options.vae)
+    latent = latent_size(options.size, model.patch, decoder.factor) if options.size else None
+    sources = [*model.graphs(latent), *([decoder.source(latent)] if decoder.source else [])]
     identity = {"family": model.family, "weights_sha256": weights_sha256}
     with drafting(bundle, "graphs") as draft:
         graphs = {}
@@ -82,17 +80,17 @@ def export(
                     classes=model.classes,
                     patch=model.patch,
                     parameters=model.parameters,
-                    token_bytes=model.token_bytes,
                     weights=options.weights,
                     weights_sha256=weights_sha256,
                 ),
                 # The paper's Table 9: the rule hurts a model that has seen mixed aspect ratios.
                 sampling=dataclasses.replace(model.sampling, s_max_adjust=not known.mixed_aspect),
+                memory=Memory(model.token_bytes, decoder.pixel_bytes, decoder.pair_bytes),
                 operator=f"{spec.DOMAIN}::{spec.NAME}-{spec.VERSION}",
                 train_size=list(known.train_size),
                 mixed_aspect=known.mixed_aspect,
                 fixed_size=list(options.size) if options.size else None,
-                pixel_factor=factor,
+                pixel_factor=decoder.factor,
                 class_names=known.class_names,
                 graphs=graphs,
                 engines=[],
@@ -111,20 +109,6 @@ def _export_graph(source: GraphSource, draft: Draft, identity: Mapping[str, str]
     del module, model
     gc.collect()
     return Graph(file=draft.inside(f"{source.name}.onnx"), data=[draft.inside(name) for name in data])
-
-
-def _decoder(model: ModelSource, options: Options) -> tuple[list[GraphSource], int, LatentSize]:
-    """The decoder's source, if there is one; the pixels a latent element; and the fixed latent size, if any."""
-
-    def fixed(factor: int) -> LatentSize:
-        return latent_size(options.size, model.patch, factor) if options.size else None
-
-    if options.vae is not None:
-        factor = decoders.pixel_factor(options.vae)
-        return [decoders.vae(options.vae, model.channels, fixed(factor))], factor, fixed(factor)
-    if model.channels in (1, 3):
-        return [decoders.identity(model.channels, fixed(1))], 1, fixed(1)
-    return [], LATENT_FACTOR, fixed(LATENT_FACTOR)
 
 
 def _previous(bundle: Path, weights_sha256: str) -> Bundle | None:

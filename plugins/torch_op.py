@@ -64,11 +64,6 @@ def _(projection: Tensor, prior: Tensor, s_max: Tensor, groups: int, taps: int) 
 
 @torch.library.custom_op(spec.TORCH_NAME + "_backward", mutates_args=())
 def _backward(grad: Tensor, projection: Tensor, prior: Tensor, s_max: Tensor, groups: int, taps: int) -> Tensor:
-    if not _compiled(projection):
-        with torch.enable_grad():
-            leaf = projection.detach().requires_grad_()
-            out = multi_scale_dcn_eager(leaf, prior, s_max, groups, taps)
-        return torch.autograd.grad(out, leaf, grad)[0]
     _, backward = _kernels(groups, grad.shape[3] // groups, taps)
     result = torch.zeros(projection.shape)
     backward(*map(_float_array, (grad, projection, prior, s_max)), result.numpy())
@@ -87,14 +82,23 @@ def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 def _gradient(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
     # prior and s_max are not trained: the prior is frozen, s_max is chosen by the sampler.
-    return _backward(grad.contiguous(), *ctx.saved_tensors, *ctx.layout), None, None, None, None
+    backward = _backward if _compiled(grad) else _backward_eager
+    return backward(grad.contiguous(), *ctx.saved_tensors, *ctx.layout), None, None, None, None
+
+
+def _backward_eager(grad: Tensor, projection: Tensor, prior: Tensor, s_max: Tensor, groups: int, taps: int) -> Tensor:
+    # Here and not in a custom operator, whose body autograd does not see.
+    with torch.enable_grad():
+        leaf = projection.detach().requires_grad_()
+        out = multi_scale_dcn_eager(leaf, prior, s_max, groups, taps)
+    return torch.autograd.grad(out, leaf, grad)[0]
 
 
 multi_scale_dcn.register_autograd(_gradient, setup_context=_save)
 
 
-def _compiled(projection: Tensor) -> bool:
-    return projection.device.type == "cpu" and importlib.util.find_spec("numba") is not None
+def _compiled(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and importlib.util.find_spec("numba") is not None
 
 
 def _kernels(groups: int, channels: int, taps: int):  # type: ignore[no-untyped-def]

@@ -169,13 +169,15 @@ class Pipeline:
         """Which images are sampled together, as far as memory goes. Raises FdcnError where one alone is too large."""
         m = self.bundle.manifest
         tokens = math.prod(wanted.latent) // m.model.patch**2 * max(len(row.passes) for row in plan.rows)
-        together = max(1, TOKENS_AT_ONCE // tokens)
-        need, free = tokens * m.model.token_bytes, memory.available_bytes()
+        elements = math.prod(wanted.latent)
+        decoding = elements * m.pixel_factor**2 * m.memory.pixel + elements**2 * m.memory.latent_pair
+        need, free = max(tokens * m.memory.token, decoding), memory.available_bytes()
         if free is not None and need > free:
             raise FdcnError(
                 f"{format_size(wanted.size)} needs about {memory.format_bytes(need)} of memory, "
                 f"{memory.format_bytes(free)} are free; choose a smaller size"
             )
+        together = max(1, min(TOKENS_AT_ONCE // tokens, (free or need) // need))
         images = len(wanted.labels)
         return [slice(i, min(i + together, images)) for i in range(0, images, together)]
 

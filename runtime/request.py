@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import operator
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,6 +17,7 @@ from fdcn.sizes import format_size, latent_size
 
 NEAREST = 4
 SEED_RANGE = 1 << 64
+IMAGES_AT_MOST = 100_000
 EVERY_CLASS_UP_TO = 10
 """A model of at most so many classes shows each once by default."""
 
@@ -61,6 +63,8 @@ def resolve(
         raise FdcnError(f"count must be at least 1, not {count}")
     if labels is None:
         labels = range(manifest.model.classes) if manifest.model.classes <= EVERY_CLASS_UP_TO else [0]
+    if len(labels) * count > IMAGES_AT_MOST:
+        raise FdcnError(f"{len(labels) * count} pictures in one run are too many; ask for {IMAGES_AT_MOST} at most")
     chosen = [label_index(manifest, label) for label in labels for _ in range(count)]
     if not chosen:
         raise FdcnError("no label was given: name at least one class")
@@ -73,7 +77,7 @@ def resolve(
         raise FdcnError(f"{len(seeds)} seeds were given for {len(chosen)} images; give one an image")
     return Request(
         labels=tuple(chosen),
-        seeds=tuple(s % SEED_RANGE for s in (seeds or (seed + i for i in range(len(chosen))))),
+        seeds=tuple(int(s) % SEED_RANGE for s in (seeds or (seed + i for i in range(len(chosen))))),
         size=size,
         latent=latent_size(size, manifest.model.patch, manifest.pixel_factor),
         solver=solver or sampling.solver,
@@ -92,8 +96,8 @@ def label_index(manifest: Manifest, label: str | int) -> int:
     if isinstance(label, str) and label.casefold() in by_name:
         return by_name[label.casefold()]
     try:
-        index = int(label)
-    except ValueError:
+        index = int(label) if isinstance(label, str) else operator.index(label)
+    except (ValueError, TypeError):
         raise FdcnError(f"no class is called {label!r}; {_hint(manifest, str(label))}") from None
     if not 0 <= index < classes:
         raise FdcnError(f"class {index} does not exist; the model has {classes} classes, 0 to {classes - 1}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdcn.bundle import MANIFEST, Bundle, Graph, Manifest, Model, Sampling, drafting
+from fdcn.bundle import MANIFEST, Bundle, Graph, Manifest, Memory, Model, Sampling, drafting
 from fdcn.errors import FdcnError
 
 
@@ -15,8 +15,9 @@ def manifest(graphs):
     return Manifest(
         format=1,
         fdcn="0",
-        model=Model("flowdcn", {"blocks": 2}, 2, 1, 3, 2, 10, 100, "ema", "0" * 64),
+        model=Model("flowdcn", {"blocks": 2}, 2, 1, 3, 2, 10, "ema", "0" * 64),
         sampling=Sampling("euler", 4, 1.5, 6.0, False),
+        memory=Memory(100, 0, 0),
         operator="fdcn::MultiScaleDCN-1",
         train_size=[28, 28],
         mixed_aspect=True,

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
-from fdcn.export import exporter
 from fdcn.export.exporter import Options, export
 from fdcn.export.models.flowdcn.architecture import Architecture
 
@@ -143,7 +142,6 @@ def test_export_reports_its_steps(small, tmp_path):
     lines = []
     export(small, tmp_path / "b", Options(train_size=(8, 8)), lines.append)
     assert lines[1:] == ["exported conditioner", "exported denoiser", "exported decoder"]
-    assert exporter.LATENT_FACTOR == 8
 
 
 def test_bundle_of_a_pixel_model_decodes_to_its_latent(small, tmp_path):
