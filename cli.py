@@ -109,7 +109,10 @@ def export(
     size: tuple[int, int] | None,
     **options: Any,
 ) -> None:
-    """Export CHECKPOINT (.pth, .pt, Lightning .ckpt or .safetensors) into a bundle of ONNX graphs."""
+    """Turn a checkpoint into a bundle of ONNX graphs.
+
+    CHECKPOINT is a .pth or .pt state dict, a Lightning .ckpt or .safetensors.
+    """
     if dynamic_shape and size:
         raise click.UsageError("--dynamic-shape and --size exclude each other: leave one out")
     with needing("export"):
@@ -123,7 +126,10 @@ def export(
 @click.option("--fp16", "precision", flag_value="float16", help="Half precision, for a GPU target.")
 @click.option("--bf16", "precision", flag_value="bfloat16", help="bfloat16, for a GPU target.")
 def build(bundle: Path, precision: str | None) -> None:
-    """Prepare a bundle's graphs for the runtime of this machine: ONNX Runtime in float32."""
+    """Prepare a bundle for this machine.
+
+    Optimises its graphs ahead of time for the ONNX Runtime that is installed, in float32.
+    """
     from fdcn.bundle import Bundle
     from fdcn.export.engine import build_onnxruntime
 
@@ -214,7 +220,7 @@ def run(
     preview_every: int | None,
     **options: Any,
 ) -> None:
-    """Sample pictures from BUNDLE."""
+    """Sample pictures from a bundle."""
     import time
 
     from fdcn.runtime.arrays import read_array
@@ -247,7 +253,10 @@ def run(
 @BUNDLE
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def inspect(bundle: Path, as_json: bool) -> None:
-    """Print what BUNDLE holds, and check its files; status 1 where one is damaged."""
+    """Print and check what a bundle holds.
+
+    Status 1 where a file is damaged.
+    """
     from fdcn.bundle import Bundle
     from fdcn.errors import FdcnError
     from fdcn.inspection import file_states, print_bundle
@@ -266,7 +275,10 @@ def inspect(bundle: Path, as_json: bool) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> None:
-    """Say what this machine can do, and what each missing part would add; status 1 where it cannot make pictures."""
+    """Say what this machine can do.
+
+    And what each missing part would give, and how to install it. Status 1 where it cannot make pictures.
+    """
     import json
 
     from fdcn import doctor
@@ -283,7 +295,10 @@ def doctor(as_json: bool) -> None:
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a SHELL: eval "$(fdcn completion bash)"."""
+    """Print a shell's completion script.
+
+    For bash: eval "$(fdcn completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)

@@ -13,7 +13,7 @@ REACH = 6.0
 """S_max in training: how far a tap with a unit direction reaches, in token pixels."""
 TIME_FEATURES = 256
 NORM_EPSILON = 1e-6
-BODY_OVER_PROJECTION = 12
+BODY_OVER_PROJECTION = 6
 """Peak memory of the operator's function body over its projection's bytes: the bound that its tests hold."""
 
 
