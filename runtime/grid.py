@@ -9,6 +9,7 @@ CELL_AT_LEAST = 112
 GAP = 8
 FONT_SIZE = 12
 PAPER, INK = (255, 255, 255), (40, 40, 40)
+EMPTY_COUNTS = 5.0
 SHEET_ASPECT = 1.6
 """Width over height that the sheet comes close to."""
 
@@ -20,9 +21,7 @@ def grid(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
     font = ImageFont.load_default(FONT_SIZE)
     caption = 2 * FONT_SIZE
     cell = (max(width, CELL_AT_LEAST) + GAP, height + caption + GAP)
-    columns = min(len(pictures), max(1, round(math.sqrt(len(pictures) * SHEET_ASPECT * cell[1] / cell[0]))))
-    # No emptier last row than need be.
-    columns = math.ceil(len(pictures) / math.ceil(len(pictures) / columns))
+    columns = min(range(1, len(pictures) + 1), key=lambda c: _ugliness(len(pictures), c, cell))
     rows = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (columns * cell[0] + GAP, rows * cell[1] + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -31,6 +30,13 @@ def grid(pictures: list[Image.Image], captions: list[str]) -> Image.Image:
         sheet.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
         draw.text((left, top + height + 3), _fitted(text, font, cell[0] - GAP), fill=INK, font=font)
     return sheet
+
+
+def _ugliness(pictures: int, columns: int, cell: tuple[int, int]) -> float:
+    """How far a sheet is from the aspect it should have, and how much of it stays empty."""
+    rows = math.ceil(pictures / columns)
+    aspect = columns * cell[0] / (rows * cell[1])
+    return abs(math.log(aspect / SHEET_ASPECT)) + EMPTY_COUNTS * (rows * columns / pictures - 1)
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -6,7 +6,7 @@ the patch embedding is a GEMM; output rows of the unused sigma are cut; FFN widt
 kept as [in, out], so that no graph transposes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +17,19 @@ from fdcn.export.models.flowdcn.network import modulate, time_features
 from fdcn.plugins.torch_op import multi_scale_dcn
 
 Tensors = Mapping[str, Tensor]
+PARTS = ("weight", "bias")
 FFN_MULTIPLE = 8
 """Half-precision tensor-core GEMMs want widths of whole 16-byte rows."""
 
 
 class GEMM(nn.Module):
-    """x @ weight + bias with weight [in, out], built from torch's [out, in]."""
+    """x @ weight + bias with weight [in, out], from linear layers [out, in] of one input, side by side."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor] = ()) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight.t().contiguous(), requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias.clone(), requires_grad=False)
+        # Transposed before they are joined: the largest, adaLN's, exists once and not twice.
+        self.weight = nn.Parameter(torch.cat([weight.t() for weight in weights], 1), requires_grad=False)
+        self.bias = nn.Parameter(torch.cat(list(biases)), requires_grad=False) if biases else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = x @ self.weight
@@ -43,15 +45,11 @@ class Conditioner(nn.Module):
     def __init__(self, tensors: Tensors, arch: Architecture) -> None:
         super().__init__()
         self.arch = arch
-        self.embed = nn.ModuleList(
-            GEMM(tensors[f"t_embedder.mlp.{i}.weight"], tensors[f"t_embedder.mlp.{i}.bias"]) for i in (0, 2)
-        )
+        self.embed = nn.ModuleList(GEMM(*([tensors[f"t_embedder.mlp.{i}.{part}"]] for part in PARTS)) for i in (0, 2))
         self.table = nn.Parameter(tensors["y_embedder.embedding_table.weight"], requires_grad=False)
         heads = [f"blocks.{i}.adaLN_modulation.1" for i in range(arch.blocks)]
-        self.modulation = GEMM(
-            *(torch.cat([tensors[f"{head}.{part}"] for head in heads]) for part in ("weight", "bias"))
-        )
-        self.final = GEMM(*(tensors[f"final_layer.adaLN_modulation.1.{part}"] for part in ("weight", "bias")))
+        self.modulation = GEMM(*([tensors[f"{head}.{part}"] for head in heads] for part in PARTS))
+        self.final = GEMM(*([tensors[f"final_layer.adaLN_modulation.1.{part}"]] for part in PARTS))
 
     def forward(self, t: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         h, n = self.arch.hidden, self.arch.blocks
@@ -74,10 +72,10 @@ class ExportedBlock(nn.Module):
         self.register_buffer("norm1", tensors["norm1.weight"])
         self.register_buffer("norm2", tensors["norm2.weight"])
         self.projection = GEMM(*_fused_projection(tensors, arch))
-        self.out = GEMM(tensors["attn.out.weight"], tensors["attn.out.bias"])
+        self.out = GEMM(*([tensors[f"attn.out.{part}"]] for part in PARTS))
         pad = -arch.ffn % FFN_MULTIPLE
-        self.w1, self.w3 = (GEMM(F.pad(tensors[f"mlp.{w}.weight"], (0, 0, 0, pad))) for w in ("w1", "w3"))
-        self.w2 = GEMM(F.pad(tensors["mlp.w2.weight"], (0, pad)))
+        self.w1, self.w3 = (GEMM([F.pad(tensors[f"mlp.{w}.weight"], (0, 0, 0, pad))]) for w in ("w1", "w3"))
+        self.w2 = GEMM([F.pad(tensors["mlp.w2.weight"], (0, pad))])
 
     def forward(self, x: Tensor, modulation: Tensor, s_max: Tensor) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation[:, i] for i in range(6))
@@ -96,9 +94,9 @@ class Denoiser(nn.Module):
         self.arch = arch
         # Patches are read as (p, q, c): channels last, so that embedding and output have one layout.
         patch_rows = tensors["x_embedder.proj.weight"].permute(0, 2, 3, 1).flatten(1)
-        self.embed = GEMM(patch_rows, tensors["x_embedder.proj.bias"])
+        self.embed = GEMM([patch_rows], [tensors["x_embedder.proj.bias"]])
         self.blocks = nn.ModuleList(ExportedBlock(_under(tensors, f"blocks.{i}."), arch) for i in range(arch.blocks))
-        self.head = GEMM(*(self._live_rows(tensors[f"final_layer.linear.{part}"]) for part in ("weight", "bias")))
+        self.head = GEMM(*([self._live_rows(tensors[f"final_layer.linear.{part}"])] for part in PARTS))
 
     def forward(self, latent: Tensor, modulation: Tensor, final: Tensor, s_max: Tensor) -> Tensor:
         B, C, H, W = latent.shape
@@ -124,8 +122,8 @@ def _rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     return x / (x.pow(2).mean(-1, keepdim=True) + NORM_EPSILON).sqrt() * weight
 
 
-def _fused_projection(tensors: Tensors, arch: Architecture) -> tuple[Tensor, Tensor]:
-    """Weight [G·C + G·K·4, h] and bias of the one GEMM that feeds the operator: values, then (dx, dy, s, a) a tap."""
+def _fused_projection(tensors: Tensors, arch: Architecture) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights and biases of the one GEMM that feeds the operator: values [G·C, h], then taps [G·K·4, h]."""
     g, k = arch.groups, arch.taps
 
     def taps(part: str, scale_logit: Tensor) -> Tensor:
@@ -136,7 +134,7 @@ def _fused_projection(tensors: Tensors, arch: Architecture) -> tuple[Tensor, Ten
     learned_scale = tensors["attn.deformables_scale"].reshape(g, 1, 1, 1).expand(g, k, 1, 1)
     weight = taps("weight", tensors["attn.qk_scales.weight"].reshape(g, k, 1, -1))
     bias = taps("bias", learned_scale).reshape(-1)
-    return torch.cat([tensors["attn.v.weight"], weight]), torch.cat([tensors["attn.v.bias"], bias])
+    return [tensors["attn.v.weight"], weight], [tensors["attn.v.bias"], bias]
 
 
 def _under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
