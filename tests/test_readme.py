@@ -45,3 +45,15 @@ def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in link:
             assert (ROOT / document).parent.joinpath(link).exists(), link
+
+
+def test_tables_are_those_of_the_committed_results():
+    """Run `python benchmarks/tables.py` after measuring."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import tables
+    finally:
+        sys.path.pop(0)
+    for name in tables.DOCUMENTS:
+        text = (ROOT / name).read_text("utf-8")
+        assert tables.filled(text) == text, name
