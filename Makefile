@@ -44,7 +44,7 @@ bench: $(VENV)/dev.stamp ## time everything that has a benchmark, into benchmark
 quality: $(VENV)/dev.stamp ## measure the shipped checkpoint's pictures, into benchmarks/results
 	@$(BIN)/fdcn export $(CHECKPOINT) -o build/quality
 	@$(BIN)/fdcn build build/quality
-	@$(BIN)/python benchmarks/quality.py evaluate --bundle build/quality --sizes 28x28 56x28 28x56
+	@$(BIN)/python benchmarks/quality.py evaluate --bundle build/quality --guidance 2 --sizes 28x28 56x28 28x56
 
 wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
 	@rm -rf build dist

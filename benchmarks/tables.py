@@ -76,6 +76,17 @@ def step() -> str:
     return "\n".join(lines)
 
 
+def around() -> str:
+    """What surrounds a step: size and sampler."""
+    s = result("step")
+    rows = {
+        "time a token at 1024 px over that at 256 px": f"{s['token_ratio_1024_to_256']:.2f}",
+        "`neural`: share of a run outside the network": f"{s['sampler_share']['neural']:.1%}",
+        "`heun-sde`, which draws noise: the same": f"{s['sampler_share']['heun-sde']:.1%}",
+    }
+    return "\n".join(["| | |", "|---|--:|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
 def operators() -> str:
     rows = result("step")["time_by_operator"]
     return "\n".join(
@@ -98,7 +109,7 @@ def export() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {f.__name__: f for f in (quality, step, operators, start, export)}
+TABLES: dict[str, Callable[[], str]] = {f.__name__: f for f in (quality, step, around, operators, start, export)}
 
 
 def filled(text: str) -> str:
