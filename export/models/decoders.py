@@ -70,23 +70,24 @@ def _identity_source(channels: int, size: LatentSize) -> GraphSource:
 def _vae(folder: Path, channels: int) -> Decoder:
     config = _config(folder)
     widths = config["block_out_channels"]
+    factor = 2 ** (len(widths) - 1)
     if config["latent_channels"] != channels:
         raise FdcnError(
             f"{folder} decodes {config['latent_channels']} channels, the model has {channels}: "
             "name the VAE it was trained with"
         )
     return Decoder(
-        factor=2 ** (len(widths) - 1),
+        factor=factor,
         # The last level's first block: its input of the level below, its two convolutions, in float32.
         pixel_bytes=4 * (widths[min(1, len(widths) - 1)] + 3 * widths[0]),
         # Scores of the middle's self-attention, and their softmax.
         pair_bytes=8,
-        source=functools.partial(_vae_source, folder, config),
+        source=functools.partial(_vae_source, folder, config, factor),
     )
 
 
-def _vae_source(folder: Path, config: dict[str, Any], size: LatentSize) -> GraphSource:
-    channels, factor = config["latent_channels"], 2 ** (len(config["block_out_channels"]) - 1)
+def _vae_source(folder: Path, config: dict[str, Any], factor: int, size: LatentSize) -> GraphSource:
+    channels = config["latent_channels"]
     pixels: tuple[int | str, ...] = (size[0] * factor, size[1] * factor) if size else ("pixel_height", "pixel_width")
     signature = Signature(
         inputs={"latent": ["batch", channels, *(size or ("height", "width"))]},
