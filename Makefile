@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKPOINT := examples/fashion_mnist/fashion-mnist.safetensors
 DEMO := demo
+DEPS := build/deps
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-large lint format bench quality wheel clean
+.PHONY: help demo ops test test-large lint format bench quality gpu wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +24,13 @@ demo: $(VENV)/export.stamp ## checkpoint to pictures: export, build and run at t
 	$(BIN)/fdcn run $(DEMO)/model --size 28x56 -o $(DEMO)/28x56.png
 	@echo && echo "The pictures are in $(CURDIR)/$(DEMO):" && ls $(DEMO)/*.png
 
-test: $(VENV)/dev.stamp ## every test but the large ones
+ops: $(VENV)/native.stamp ## compile the operator for ONNX Runtime on this CPU, which `fdcn build` and `run` then use
+	@$(BIN)/python -m fdcn.plugins.libraries ops
+
+test: $(VENV)/native.stamp ## every test but the large ones
 	@$(BIN)/python -m pytest
 
-test-large: $(VENV)/dev.stamp ## the tests at XL/2 shapes: 8 GB of memory
+test-large: $(VENV)/native.stamp ## the tests at XL/2 shapes: 8 GB of memory
 	@$(BIN)/python -m pytest -m large
 
 lint: $(VENV)/dev.stamp ## ruff and mypy
@@ -38,18 +42,25 @@ format: $(VENV)/dev.stamp ## sort the imports and lay out the code
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
 
-bench: $(VENV)/dev.stamp ## time everything that has a benchmark, into benchmarks/results
+bench: ops ## time everything that has a benchmark, into benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
-quality: $(VENV)/dev.stamp ## measure the shipped checkpoint's pictures, into benchmarks/results
+quality: ops ## measure the shipped checkpoint's pictures, into benchmarks/results
 	@$(BIN)/fdcn export $(CHECKPOINT) -o build/quality
 	@$(BIN)/fdcn build build/quality
 	@$(BIN)/python benchmarks/quality.py evaluate --bundle build/quality --guidance 2 --sizes 28x28 56x28 28x56
 
+gpu: ## on a machine with an NVIDIA GPU: check and time what no other machine can, into benchmarks/results
+	@PYTHONPATH=.types:$$PYTHONPATH $(PYTHON) benchmarks/gpu/run.py
+
 wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
-	@rm -rf build dist
+	@rm -rf build/lib build/bdist* dist
 	@$(BIN)/python -m build --quiet --no-isolation --outdir dist .
 	@ls dist/*
+
+# What cannot be fetched is said, and the tests that need it say so again at their end.
+$(VENV)/native.stamp: $(VENV)/dev.stamp scripts/fetch_headers.py
+	@$(BIN)/python scripts/fetch_headers.py $(DEPS) && touch $@ || true
 
 clean: ## remove all that make made, .venv included
 	rm -rf $(VENV) $(DEMO) build dist fdcn.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import machine
+from exporting import export_apart
 
 # Blocks, hidden, groups, FFN, channels, output channels, classes.
 ARCHITECTURES = {"S/2": (12, 384, 6, 1024, 4, 8, 1000), "XL/2": (28, 1152, 16, 3072, 4, 8, 1000)}
@@ -16,14 +17,6 @@ import json, sys, torch
 from fdcn.export.models.flowdcn.architecture import Architecture
 shapes = Architecture(*json.loads(sys.argv[1])).shapes()
 torch.save({name: torch.randn(shape) * 0.02 for name, shape in shapes.items()}, sys.argv[2])
-"""
-EXPORT = """
-import json, resource, sys, time
-start = time.perf_counter()
-from fdcn.export.exporter import export
-export(sys.argv[1], sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": time.perf_counter() - start, "peak": peak}))
 """
 
 
@@ -39,21 +32,11 @@ def main() -> None:
 
 
 def measure(arch: tuple[int, ...]) -> dict[str, float]:
-    """Export one model from a .pth; the peak is the whole process's resident memory, Python and torch included."""
+    """Export one model from a .pth."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "model.pth"
         subprocess.run([sys.executable, "-c", MAKE, json.dumps(arch), checkpoint], check=True)
-        done = subprocess.run(
-            [sys.executable, "-c", EXPORT, checkpoint, f"{folder}/bundle"], check=True, capture_output=True, text=True
-        )
-        size = checkpoint.stat().st_size
-    measured = json.loads(done.stdout.splitlines()[-1])
-    return {
-        "seconds": measured["seconds"],
-        "checkpoint_bytes": size,
-        "peak_bytes": measured["peak"],
-        "peak_over_weights": measured["peak"] / size,
-    }
+        return export_apart(checkpoint, Path(folder) / "bundle")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ def step() -> str:
     names = {
         "torch_eager": "PyTorch eager",
         "torch_compile": "torch.compile",
-        "fdcn": "**fdcn** on ONNX Runtime",
+        "fdcn_function": "fdcn, the operator as the file's function",
+        "fdcn": "**fdcn**, the operator native (`make ops`)",
     }
     lines = [
         f"One guided step of S/2 at 256 px, random weights, {s['threads']} threads of {s['machine']['processor']}:",

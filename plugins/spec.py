@@ -38,6 +38,9 @@ DTYPES = ("float32", "float16", "bfloat16")
 TAP_FIELDS = ("dx", "dy", "s", "a")
 """Order of the numbers of one tap: direction residual x and y, scale logit, weight."""
 
+ATTRIBUTES = ("groups", "taps")
+"""Integer attributes of a node, G and K; the rest follows from the shapes."""
+
 LOWER_BOUND = -2
 """A tap at or below this position, on either axis, contributes nothing."""
 

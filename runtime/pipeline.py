@@ -13,6 +13,7 @@ from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
 from fdcn.runtime import memory, request
 from fdcn.runtime.backends import open_backend
+from fdcn.runtime.backends.base import Backend
 from fdcn.runtime.images import Images, latent_preview, to_pixels
 from fdcn.runtime.plan import SamplerPlan, sampler_plan
 from fdcn.runtime.request import Request, label_name
@@ -33,11 +34,11 @@ def load(path: str | Path = DEFAULT_BUNDLE, backend: str = "auto") -> "Pipeline"
 
 
 class Pipeline:
-    """The sampler around a bundle's network."""
+    """The sampler around a bundle's network, on a backend that is named or already open."""
 
-    def __init__(self, bundle: Bundle, backend: str = "auto") -> None:
+    def __init__(self, bundle: Bundle, backend: str | Backend = "auto") -> None:
         self.bundle = bundle
-        self.backend = open_backend(bundle, backend)
+        self.backend = open_backend(bundle, backend) if isinstance(backend, str) else backend
 
     def __call__(
         self,

@@ -1,5 +1,6 @@
 """Bundles that many tests share, exported once a run."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,32 @@ def shipped_bundle(tmp_path_factory) -> Bundle:
     from fdcn.export.exporter import export
 
     return export(SHIPPED, tmp_path_factory.mktemp("bundles") / "shipped")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_cache(tmp_path_factory):
+    """What the user's cache holds must not matter: the operator is the portable one unless a test asks for another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FDCN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def native_cache(tmp_path_factory) -> Path:
+    """A cache folder, for FDCN_CACHE, in which the native operator for ONNX Runtime has been built."""
+    folder = tmp_path_factory.mktemp("native-cache")
+    command = [sys.executable, "-m", "fdcn.plugins.libraries", "ops"]
+    done = subprocess.run(command, env=os.environ | {"FDCN_CACHE": str(folder)}, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"the native operator was not tested: {done.stderr}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ops_library(native_cache) -> Path:
+    """`libfdcn_ops.so`, built from the sources at hand."""
+    (library,) = native_cache.glob("*.so")
+    return library
 
 
 @pytest.fixture

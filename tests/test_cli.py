@@ -36,11 +36,12 @@ def built(tiny_bundle, tmp_path_factory):
     return path
 
 
-def sample(fdcn, tmp_path, bundle, noise, labels, *options):
+def sample(fdcn, tmp_path, bundle, noise, labels, *options, operator="portable"):
     np.save(tmp_path / "noise.npy", noise)
     chosen = [word for label in labels for word in ("--label", int(label))]
     done = fdcn("run", bundle, "--noise", "noise.npy", "--latents", "out.npy", *chosen, *options)
     assert done.returncode == 0, done.stderr
+    assert f"{operator} operator" in done.stdout
     return np.load(tmp_path / "out.npy")
 
 
@@ -51,6 +52,24 @@ def test_golden_samples(fdcn, tmp_path, tiny_bundle, golden, name):
         fdcn, tmp_path, tiny_bundle.path, arrays["noise"], arrays["y"], "--guidance", 2.5, "--solver", *SOLVERS[name]
     )
     assert_close(got, arrays[name], SAMPLES, 0)
+
+
+@pytest.mark.parametrize("name", ["neural_10", "heun_5"])
+def test_golden_samples_with_the_native_operator(
+    fdcn, tmp_path, tiny_bundle, built, golden, name, native_cache, monkeypatch
+):
+    monkeypatch.setenv("FDCN_CACHE", str(native_cache))
+    arrays = np.load(golden / "samples.npz")
+    options = ["--guidance", 2.5, "--solver", *SOLVERS[name]]
+    noise, labels = arrays["noise"], arrays["y"]
+    # The second was optimised with the portable operator: its portable graphs are taken.
+    for bundle in (tiny_bundle.path, built):
+        got = sample(fdcn, tmp_path, bundle, noise, labels, *options, operator="native")
+        assert_close(got, arrays[name], SAMPLES, 0)
+    assert fdcn("build", built).returncode == 0
+    got = sample(fdcn, tmp_path, built, noise, labels, *options, operator="native")
+    assert_close(got, arrays[name], SAMPLES, 0)
+    assert "optimised graphs, native operator" in fdcn("run", built).stdout
 
 
 def test_golden_samples_are_all_covered(golden):

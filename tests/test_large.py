@@ -1,12 +1,9 @@
 """XL/2 with random weights: export, build and one evaluation, with their time and memory. `make test-large`."""
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from exporting import export_apart
 from oracles import assert_close
 
 from fdcn.bundle import Bundle
@@ -20,14 +17,6 @@ pytestmark = pytest.mark.large
 XL2 = Architecture(blocks=28, hidden=1152, groups=16, ffn=3072, channels=4, out_channels=8, classes=1000)
 EXPORT_MEMORY = 2.5
 """Most resident memory of an export over the checkpoint's bytes."""
-EXPORT = """
-import json, resource, sys, time
-start = time.perf_counter()
-from fdcn.export.exporter import export
-export(sys.argv[1], sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": time.perf_counter() - start, "peak": peak}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +32,12 @@ def checkpoint(tmp_path_factory):
 def exported(checkpoint):
     """The bundle's folder, and what exporting it took."""
     folder = checkpoint.parent / "bundle"
-    command = [sys.executable, "-c", EXPORT, str(checkpoint), str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return folder, json.loads(done.stdout.splitlines()[-1])
+    return folder, export_apart(checkpoint, folder)
 
 
-def test_export_memory(exported, checkpoint, capsys):
+def test_export_memory(exported, capsys):
     _, measured = exported
-    ratio = measured["peak"] / checkpoint.stat().st_size
+    ratio = measured["peak_over_weights"]
     with capsys.disabled():
         print(f"\nXL/2 export: {measured['seconds']:.0f} s, peak {ratio:.2f} times the checkpoint's bytes")
     assert ratio < EXPORT_MEMORY

@@ -1,4 +1,8 @@
-"""ONNX Runtime on the CPU: the backend that runs everywhere."""
+"""ONNX Runtime on the CPU: the backend that runs everywhere.
+
+The operator is the native one of `plugins/native` where that has been built (`make ops`), else the function of
+standard operators that every exported graph carries.
+"""
 
 import functools
 import math
@@ -9,19 +13,40 @@ import onnxruntime as ort
 
 from fdcn.bundle import Bundle, Graph
 from fdcn.errors import FdcnError
+from fdcn.plugins import libraries
 
 NAME = "onnxruntime"
 
 
-def engine_key() -> str:
-    """What an optimised graph must have been made for: this version, and the operator as its function body."""
-    return f"{NAME}-{ort.__version__}-function"
+def has_native_operator() -> bool:
+    """Whether the native operator has been built for this machine."""
+    return libraries.find("ops") is not None
 
 
-def session(path: Path, optimised: bool) -> ort.InferenceSession:
-    """Load a graph; an optimised one is taken as it is. Raises FdcnError where ONNX Runtime refuses it."""
+def engine_key(native: bool) -> str:
+    """What an optimised graph must have been made for: this version, and the operator native or as its function."""
+    return f"{NAME}-{ort.__version__}-{'native' if native else 'function'}"
+
+
+def session_options(native: bool) -> ort.SessionOptions:
+    """Options for the graphs, with the native operator or without. Raises FdcnError where its library does not load."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if native:
+        library = libraries.find("ops")
+        try:
+            options.register_custom_ops_library(str(library))
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this one
+            raise FdcnError(
+                f"ONNX Runtime {ort.__version__} cannot load {library} ({_first_line(error)}); "
+                "delete it, or build it again: make ops"
+            ) from error
+    return options
+
+
+def session(path: Path, optimised: bool, native: bool) -> ort.InferenceSession:
+    """Load a graph; an optimised one is taken as it is. Raises FdcnError where ONNX Runtime refuses it."""
+    options = session_options(native)
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
     try:
@@ -31,15 +56,20 @@ def session(path: Path, optimised: bool) -> ort.InferenceSession:
 
 
 class OnnxRuntime:
-    """A bundle's graphs in ONNX Runtime: those optimised ahead of time where their key fits, else the portable ones."""
+    """A bundle's graphs in ONNX Runtime: those optimised ahead of time where their key fits, else the portable ones.
 
-    def __init__(self, bundle: Bundle) -> None:
-        manifest, key = bundle.manifest, engine_key()
+    `native` says whether the operator runs natively; None: where it has been built.
+    """
+
+    def __init__(self, bundle: Bundle, native: bool | None = None) -> None:
+        self._native = has_native_operator() if native is None else native
+        manifest, key = bundle.manifest, engine_key(self._native)
         built = next((e for e in manifest.engines if e.backend == NAME and e.key == key), None)
         self._bundle = bundle
         self._optimised = built is not None
         self._graphs: dict[str, Graph] = built.graphs if built else manifest.graphs
-        self.name = f"ONNX Runtime {ort.__version__} on the CPU, {'optimised' if built else 'portable'} graphs"
+        graphs, operator = "optimised" if built else "portable", "native" if self._native else "portable"
+        self.name = f"ONNX Runtime {ort.__version__} on the CPU, {graphs} graphs, {operator} operator"
         outputs = self._session("conditioner").get_outputs()
         self.conditioning_bytes = sum(4 * math.prod(output.shape[1:]) for output in outputs)
 
@@ -60,7 +90,7 @@ class OnnxRuntime:
 
     @functools.cache  # noqa: B019 - a pipeline keeps its backend for as long as it lives
     def _session(self, graph: str) -> ort.InferenceSession:
-        return session(self._bundle.graph(self._graphs[graph]), self._optimised)
+        return session(self._bundle.graph(self._graphs[graph]), self._optimised, self._native)
 
     def _run(self, graph: str, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:

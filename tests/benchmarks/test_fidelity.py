@@ -1,19 +1,16 @@
 """The metrics of pictures against independent oracles, and the committed classifier against its reference."""
 
-import sys
 from pathlib import Path
 
+import fidelity
+import judge
 import numpy as np
 import pytest
 from PIL import Image
 
+from fdcn.errors import FdcnError
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-sys.path.append(str(BENCHMARKS))  # they are scripts, which import one another as files beside each other
-
-import fidelity  # noqa: E402
-import judge  # noqa: E402
-
-from fdcn.errors import FdcnError  # noqa: E402
 
 
 @pytest.fixture
