@@ -5,7 +5,8 @@ a cell, and a tap that does not count is sent to (-2, -2), whose four corners ar
 zero; nothing is ever multiplied with a mask. The halo is why a corner outside contributes 0 whatever the grid holds.
 
 One row is what one group has at one token: 4·K corners. Rows are gathered and reduced a chunk at a time, so what
-was gathered is still in the cache when it is summed, and memory does not grow with the taps.
+was gathered is still in the cache when it is summed, and memory does not grow with the taps. TensorRT has none of the
+operators that this takes (Scan over a size known only at run time, Compress): its body gathers all rows at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,18 +30,20 @@ _Input = str | np.generic | Sequence[int]
 """A value's name, a number (a scalar constant of its dtype) or integers (a constant int64 vector)."""
 
 
-def function(groups: int, taps: int) -> onnx.FunctionProto:
+def function(groups: int, taps: int, chunked: bool = True) -> onnx.FunctionProto:
     """The operator of `spec` for one layout: N, H, W, C and T are free, N, H and W at least 1.
 
     The node's attributes are accepted; `groups` and `taps` must be the numbers given here. Rows are counted in int32:
-    N·(H + 3)·(W + 3)·G must stay below 2³¹.
+    N·(H + 3)·(W + 3)·G must stay below 2³¹. Not `chunked`, it takes 4·K times the memory of the values, and no
+    operator that TensorRT lacks.
     """
     b = _Builder()
     projection = b.Cast("projection", to=onnx.TensorProto.FLOAT)
     size = _Size(b, groups, taps)
     inside, position, weight = _taps(b, size, projection)
     rows, weights = _corners(b, size, inside, position, weight)
-    summed = _weighted_sum(b, size, _cells(b, size, projection), rows, weights)
+    weighted_sum = _weighted_sum if chunked else _weighted_sum_at_once
+    summed = weighted_sum(b, size, _cells(b, size, projection), rows, weights)
     b.CastLike(b.reshape(summed, size.N, size.H, size.W, size.values), "projection", output=spec.OUTPUT)
     return helper.make_function(
         spec.DOMAIN,
@@ -182,6 +185,14 @@ def _weighted_sum(b: _Builder, size: _Size, cells: str, rows: list[str], weights
         body=body,
         num_scan_inputs=2,
     )
+
+
+def _weighted_sum_at_once(b: _Builder, size: _Size, cells: str, rows: list[str], weights: list[str]) -> str:
+    """Σ over the corners of weight · value: [N·HW·G, 1, C]."""
+    corners = len(rows) * size.K
+    row = b.Concat(*[b.Reshape(row, [-1, size.K]) for row in rows], axis=-1)
+    weight = b.Concat(*[b.Reshape(weight, [-1, size.K]) for weight in weights], axis=-1)
+    return b.MatMul(b.Reshape(weight, [-1, 1, corners]), b.Gather(cells, row))
 
 
 def _chunk(b: _Builder, count: str, limit: str) -> str:

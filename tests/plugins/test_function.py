@@ -30,7 +30,7 @@ MEMORY = 6
 """Peak memory over the projection's bytes. Design asks for less than 12."""
 
 
-def model(groups, taps, dtype=TensorProto.FLOAT, nodes=1):
+def model(groups, taps, dtype=TensorProto.FLOAT, nodes=1, chunked=True):
     """`nodes` operators side by side, output i from projection i; float32 at the edges, `dtype` between."""
     graph, inputs, outputs = [], [], []
     for i in range(nodes):
@@ -46,7 +46,7 @@ def model(groups, taps, dtype=TensorProto.FLOAT, nodes=1):
     inputs += [_float("prior", [taps, 2]), _float("s_max", ["N", 2])]
     return helper.make_model(
         helper.make_graph(graph, "operators", inputs, outputs),
-        functions=[function.function(groups, taps)],
+        functions=[function.function(groups, taps, chunked)],
         opset_imports=[helper.make_opsetid("", function.OPSET), helper.make_opsetid(spec.DOMAIN, spec.VERSION)],
         ir_version=10,
     )
@@ -66,23 +66,29 @@ def run(inputs, groups, taps, **options):
     return _session(groups, taps, **options).run(None, feeds)[0]
 
 
+FORMS = pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "at_once"])
+
+
+@FORMS
 @pytest.mark.parametrize("case", [0, 1, 2])
-def test_golden(golden, case):
+def test_golden(golden, case, chunked):
     inputs, groups, taps, want = golden_case(golden / f"op_{case}.npz")
-    assert_close(run(inputs, groups, taps), want, *TOLERANCES["golden"])
+    assert_close(run(inputs, groups, taps, chunked=chunked), want, *TOLERANCES["golden"])
 
 
+@FORMS
 @pytest.mark.parametrize(("shape", "groups", "channels", "taps"), LAYOUTS)
-def test_layouts(shape, groups, channels, taps):
+def test_layouts(shape, groups, channels, taps, chunked):
     inputs = random_inputs(shape, groups, channels, taps)
-    assert_same(run(inputs, groups, taps), scalar_multi_scale_dcn(*inputs, groups, taps))
+    assert_same(run(inputs, groups, taps, chunked=chunked), scalar_multi_scale_dcn(*inputs, groups, taps))
 
 
+@FORMS
 @pytest.mark.parametrize("grid", [(3, 4), (1, 3), (1, 1)])
 @pytest.mark.parametrize("border", BORDERS)
-def test_borders(grid, border):
+def test_borders(grid, border, chunked):
     inputs = border_inputs(*grid, **BORDERS[border])
-    assert_same(run(inputs, 1, 1), scalar_multi_scale_dcn(*inputs, 1, 1))
+    assert_same(run(inputs, 1, 1, chunked=chunked), scalar_multi_scale_dcn(*inputs, 1, 1))
 
 
 @settings(max_examples=40, deadline=None)

@@ -97,13 +97,27 @@ def test_gradient_is_autograds(monkeypatch, compiled):
     assert_close(gradient("operator", inputs, groups, taps), want, *TOLERANCES["gradient"])
 
 
-def test_gradient_at_the_borders():
-    inputs = border_inputs(3, 4)
+@pytest.mark.parametrize("border", BORDERS)
+def test_gradient_at_the_borders(border):
+    inputs = border_inputs(3, 4, **BORDERS[border])
     got, want = gradient("operator", inputs, 1, 1), gradient("eager", inputs, 1, 1)
-    # Autograd multiplies an infinite or NaN direction with a gradient of zero; the loops leave such a tap out.
-    known = np.isfinite(want)
-    assert_close(got[known], want[known], *TOLERANCES["gradient"])
-    np.testing.assert_array_equal(got[~known], 0)
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(np.isfinite(got), finite)
+    assert_close(got[finite], want[finite], *TOLERANCES["gradient"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradient_of_a_tap_that_does_not_count_is_zero(form):
+    """Whatever it holds, and whatever the values hold that it does not read."""
+    projection, prior, s_max = random_inputs((1, 3, 4), 1, 5, 9)
+    taps = projection[..., 5:].reshape(1, 3, 4, 9, 4)
+    counting = gradient(form, (projection, prior, s_max), 1, 9)[..., 5:].reshape(taps.shape)[..., :8, :]
+    taps[..., 8, :] = [[np.nan, 0, 0, 1], [0, np.inf, 0, np.nan], [1e30, 0, 0, np.inf], [0, 99, 99, np.nan]]
+    found = gradient(form, (projection, prior, s_max), 1, 9)
+    assert np.isfinite(found).all()
+    found = found[..., 5:].reshape(taps.shape)
+    np.testing.assert_array_equal(found[..., 8, :], 0)
+    np.testing.assert_array_equal(found[..., :8, :], counting)
 
 
 def test_eager_gradient_is_the_slope():
