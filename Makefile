@@ -10,7 +10,7 @@ DEPS := build/deps
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo ops test test-large lint format bench quality gpu wheel clean
+.PHONY: help demo ops plugin test test-large lint format bench quality gpu wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: $(VENV)/export.stamp ## checkpoint to pictures: export, build and run at t
 
 ops: $(VENV)/native.stamp ## compile the operator for ONNX Runtime on this CPU, which `fdcn build` and `run` then use
 	@$(BIN)/python -m fdcn.plugins.libraries ops
+
+plugin: $(VENV)/native.stamp ## compile the operator's plugin for TensorRT, which `fdcn build` then uses
+	@$(BIN)/python -m fdcn.plugins.libraries tensorrt
 
 test: $(VENV)/native.stamp ## every test but the large ones
 	@$(BIN)/python -m pytest

@@ -87,12 +87,105 @@ class Graph:
 
 
 @dataclasses.dataclass(frozen=True)
+class Extent:
+    """A size of the network's input; in text WIDTHxHEIGHTxBATCH."""
+
+    width: int
+    """In pixels, like every size in a manifest."""
+    height: int
+    batch: int
+    """Rows of the network: a guided picture takes two."""
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}x{self.batch}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Sizes that an engine takes, each number for itself, and the one it is tuned for; in text MIN:OPT:MAX."""
+
+    min: Extent
+    opt: Extent
+    max: Extent
+
+    def __str__(self) -> str:
+        return f"{self.min}:{self.opt}:{self.max}"
+
+    def holds(self, extent: Extent) -> bool:
+        """Whether width, height and batch all lie within the profile, ends included."""
+        low, wanted, high = map(dataclasses.astuple, (self.min, extent, self.max))
+        return all(a <= b <= c for a, b, c in zip(low, wanted, high, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """What runs the operator in a TensorRT engine."""
+
+    kind: str
+    """"library", "python", "aot", or "none": then the operator is its function of standard operators."""
+    version: int
+    """Of the operator's contract."""
+    sha256: str | None
+    """Of the library's file, or of the source and kernel in Python; None where there is no plugin."""
+    file: str | None
+    """Path of the library inside the bundle. It is code: nothing loads it unasked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What a TensorRT engine was built with and for. It loads with the same flavour and version alone."""
+
+    flavour: str
+    """"tensorrt" or "tensorrt-rtx"."""
+    version: str
+    compute: list[str]
+    """Architectures it runs on, as sm_86."""
+    cuda: str
+    """CUDA version of the flavour's library."""
+    driver: str | None
+    """NVIDIA driver of the building machine, where it built for itself."""
+    precision: str
+    """"float32", "float16" or "bfloat16"."""
+    profiles: list[Profile]
+    """In the order of the engine's own profiles. The conditioner has a single one, which its engine states."""
+    plugin: Plugin
+    onnx_sha256: dict[str, str]
+    """For each graph, of the portable ONNX file and its weights that it was built from."""
+    workspace: int | None
+    """Most scratch memory of a layer, in bytes, if that was limited."""
+    refittable: bool
+    """Whether weights can be exchanged without building it again."""
+    made_from: str
+    """Hash of all that the engine depends on: a build with the same one has nothing to do."""
+
+    def options(self) -> str:
+        """Options of `fdcn build` that make it again; without --gpu on a machine of its architecture."""
+        words = {"float16": ["--fp16"], "bfloat16": ["--bf16"]}.get(self.precision, [])
+        words += ["--gpu", ",".join(self.compute)] if self.flavour == "tensorrt-rtx" else []
+        words += [f"--profile {profile}" for profile in self.profiles]
+        words += ["--plugin", self.plugin.kind]
+        words += ["--workspace", str(self.workspace >> 20)] if self.workspace is not None else []
+        return " ".join([*words, *["--refit"][: self.refittable]])
+
+
+@dataclasses.dataclass(frozen=True)
 class Engine:
-    """Graphs prepared for one backend. They are used only where `key` is what the machine asks for."""
+    """Graphs prepared for one backend. They are used only where `key` is what the machine asks for.
+
+    A bundle has at most one engine of a backend and key. The graphs of a TensorRT engine are serialised engines,
+    without data files, and its key is `engine_key` of its target.
+    """
 
     backend: str
     key: str
     graphs: dict[str, Graph]
+    target: Target | None = None
+    """For TensorRT."""
+
+
+def engine_key(target: Target) -> str:
+    """Names a TensorRT engine in its bundle by flavour, version, architectures and precision."""
+    return "-".join([target.flavour, target.version, *target.compute, target.precision])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +217,8 @@ class Manifest:
     def paths(self) -> set[str]:
         """Paths of every file that graphs and engines name."""
         graphs = [*self.graphs.values(), *(g for engine in self.engines for g in engine.graphs.values())]
-        return {path for graph in graphs for path in (graph.file, *graph.data)}
+        plugins = [engine.target.plugin.file for engine in self.engines if engine.target]
+        return {path for graph in graphs for path in (graph.file, *graph.data)} | {path for path in plugins if path}
 
 
 class Bundle:
@@ -167,7 +261,8 @@ class Bundle:
         path, wanted = self.path / name, self.manifest.files[name]
         if name in self._verified:
             return path
-        mend = "; run fdcn export again, or copy the bundle again"
+        portable = {each for graph in self.manifest.graphs.values() for each in (graph.file, *graph.data)}
+        mend = f"; run fdcn {'export' if name in portable else 'build'} again, or copy the bundle again"
         try:
             size = path.stat().st_size
         except OSError:
@@ -192,17 +287,47 @@ class Draft:
 
     def __init__(self, bundle: Path, folder: str, temporary: Path) -> None:
         self._bundle, self._folder, self.path = bundle, folder, temporary
+        self._files: dict[str, File] = {}
 
     def inside(self, name: str) -> str:
         """The path, inside the bundle, that a file written to `self.path / name` will have."""
         return str(PurePosixPath(self._folder) / name)
 
+    def file(self, path: str) -> File:
+        """Size and hash of a finished file by its path inside the bundle: read once, so it must not change after."""
+        if path not in self._files:
+            written = self.path / PurePosixPath(path).relative_to(self._folder)
+            self._files[path] = File(written.stat().st_size, sha256(written))
+        return self._files[path]
+
+    def copy(self, bundle: Bundle, graph: Graph, folder: str = "") -> Graph:
+        """Copy a graph of a bundle, checked, into a folder of the draft. Names stay: a graph names its weights."""
+        bundle.graph(graph)
+        file, *data = (self._copy_file(bundle, path, folder) for path in (graph.file, *graph.data))
+        return Graph(file, data)
+
+    def copy_engine(self, bundle: Bundle, engine: Engine, folder: str) -> Engine:
+        """Copy an engine of a bundle, checked, into a folder of the draft."""
+        graphs = {name: self.copy(bundle, graph, folder) for name, graph in engine.graphs.items()}
+        target = engine.target
+        if target and target.plugin.file:
+            plugin = dataclasses.replace(target.plugin, file=self._copy_file(bundle, target.plugin.file, folder))
+            target = dataclasses.replace(target, plugin=plugin)
+        return dataclasses.replace(engine, graphs=graphs, target=target)
+
+    def _copy_file(self, bundle: Bundle, path: str, folder: str) -> str:
+        name = PurePosixPath(folder, PurePosixPath(path).name)
+        (self.path / folder).mkdir(exist_ok=True)
+        shutil.copyfile(bundle.file(path), self.path / name)
+        return self.inside(str(name))
+
     def commit(self, manifest: Manifest) -> Bundle:
         """Move the files in and replace the manifest. `manifest.files` is completed from what was written."""
         files = dict(manifest.files)
-        for path in sorted(self.path.iterdir()):
+        for path in sorted(p for p in self.path.rglob("*") if p.is_file()):
             path.chmod(0o644)  # onnx writes external data 0600
-            files[self.inside(path.name)] = File(path.stat().st_size, sha256(path))
+            inside = self.inside(path.relative_to(self.path).as_posix())
+            files[inside] = self.file(inside)
         named = manifest.paths()
         manifest = dataclasses.replace(manifest, files={name: files[name] for name in sorted(named)})
         self.path.chmod(0o755)
@@ -305,10 +430,12 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _Malformed(f"{where} is not an object")
         fields = {f.name: f.type for f in dataclasses.fields(kind)}
-        wrong = sorted(fields.keys() ^ value.keys())
+        # What has a default came later: manifests written before it lack it.
+        needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+        wrong = sorted((needed - value.keys()) | (value.keys() - fields.keys()))
         if wrong:
             raise _Malformed(f"{where}: {wrong[0]} is {'missing' if wrong[0] in fields else 'unknown'}")
-        return kind(**{name: _parse(fields[name], value[name], f"{where}.{name}") for name in fields})
+        return kind(**{name: _parse(fields[name], item, f"{where}.{name}") for name, item in value.items()})
     if origin is list:
         if not isinstance(value, list):
             raise _Malformed(f"{where} is not a list")

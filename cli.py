@@ -1,15 +1,20 @@
 """The command line. Each command imports what it needs, so that help works where only click is installed."""
 
 import contextlib
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fdcn import DEFAULT_BUNDLE, __version__
 from fdcn.sizes import format_size, parse_size
 from fdcn.terminal import check_writable, named, needing, progress_bar, run_command, say
+
+if TYPE_CHECKING:
+    from fdcn.bundle import Bundle
+    from fdcn.runtime.backends.base import Backend
 
 SOLVER_HELP = (
     "neural (5-10 or 15 steps), adams2, adams3, adams4, euler, heun, heun-exact; the last three also with "
@@ -44,6 +49,34 @@ class Interval(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return self.fail(f"{value!r} is not LO:HI with 0 <= LO <= HI <= 1, such as 0.1:0.9", param, ctx)
 
 
+class Architectures(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """SM[,SM...] as sm_86,sm_89."""
+
+    name = "SM[,SM...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip().lower() for name in value.split(",")]
+        if all(re.fullmatch(r"sm_\d{2,3}", name) for name in names):
+            return tuple(dict.fromkeys(names))
+        return self.fail(f"{value!r} is not a list of architectures, such as sm_86,sm_89", param, ctx)
+
+
+class ProfileRange(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """MIN:OPT:MAX, each a WIDTHxHEIGHT or WIDTHxHEIGHTxBATCH."""
+
+    name = "MIN:OPT:MAX"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from fdcn.export.profiles import parse_profile
+
+        try:
+            return parse_profile(value) if isinstance(value, str) else value
+        except ValueError as error:
+            return self.fail(str(error), param, ctx)
+
+
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path), default=DEFAULT_BUNDLE, required=False)
 
 
@@ -54,7 +87,7 @@ def cli() -> None:
 
     \b
     fdcn export ckpt.pt --dynamic-shape     checkpoint to bundle (ONNX and manifest)
-    fdcn build                              bundle to an engine for this machine
+    fdcn build --fp16                       bundle to an engine for this machine
     fdcn run --size 512x256                 bundle to pictures
 
     A bundle is a folder, ./fdcn-model unless another is named.
@@ -123,24 +156,147 @@ def export(
 
 @cli.command()
 @BUNDLE
-@click.option("--fp16", "precision", flag_value="float16", help="Half precision, for a GPU target.")
-@click.option("--bf16", "precision", flag_value="bfloat16", help="bfloat16, for a GPU target.")
-def build(bundle: Path, precision: str | None) -> None:
-    """Prepare a bundle for this machine.
+@click.option("--fp16", "precision", flag_value="float16", help="Half precision, for a GPU. [default: float32]")
+@click.option("--bf16", "precision", flag_value="bfloat16", help="bfloat16, for a GPU.")
+@click.option(
+    "--gpu",
+    "compute",
+    type=Architectures(),
+    help="Build for machines with these GPUs, on any machine, by TensorRT-RTX: one engine for all of them. "
+    "[default: the GPU of this machine]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What is to run the engine; auto is tensorrt where there is a GPU.",
+)
+@click.option(
+    "--flavour",
+    type=click.Choice(["tensorrt", "tensorrt-rtx"]),
+    help="Which TensorRT. [default: RTX with --gpu, else the one that is installed, tensorrt first]",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    type=ProfileRange(),
+    multiple=True,
+    help="Sizes that the engine takes and the one it is tuned for, as 256x256:512x512:1024x1024x16; repeatable. "
+    "xN is a batch, in rows of the network: a guided picture takes two. "
+    "[default: a third to three times the training size, batch 1 to 8]",
+)
+@click.option(
+    "--plugin",
+    type=click.Choice(["auto", "library", "python", "aot", "none"]),
+    default="auto",
+    show_default=True,
+    help="What runs the operator: the compiled library, a kernel compiled from Python, one embedded in the engine, or "
+    "TensorRT's own operators. auto takes the first of library and python that is there, else none.",
+)
+@click.option(
+    "--workspace", type=click.IntRange(1), metavar="MIB", help="Most scratch memory of a layer. [default: no limit]"
+)
+@click.option("--refit", is_flag=True, help="Let fdcn update exchange the weights later; needs a GPU here.")
+def build(bundle: Path, compute: tuple[str, ...] | None, backend: str, **options: Any) -> None:
+    """Prepare a bundle for this machine, or with --gpu for others.
 
-    Optimises its graphs ahead of time for the ONNX Runtime that is installed, in float32.
+    For a GPU, builds an engine with TensorRT. Without one, optimises the graphs ahead of time for the ONNX Runtime
+    that is installed, in float32.
     """
+    from fdcn import gpu
     from fdcn.bundle import Bundle
-    from fdcn.export.engine import build_onnxruntime
 
-    built = build_onnxruntime(Bundle.open(bundle))
+    opened = Bundle.open(bundle)
+    if compute and backend == "onnxruntime":
+        raise click.UsageError("--gpu takes TensorRT: leave out --backend onnxruntime")
+    if backend == "tensorrt" or compute or (backend == "auto" and gpu.first() is not None):
+        _build_tensorrt(opened, compute or (), **options)
+    else:
+        _build_onnxruntime(opened, **options)
+
+
+def _build_tensorrt(bundle: "Bundle", compute: tuple[str, ...], **options: Any) -> None:
+    with needing("export"):
+        from fdcn.export.tensorrt_engine import build
+        from fdcn.export.tensorrt_target import Options
+
+        options["precision"] = options["precision"] or "float32"
+        options["workspace"] = options["workspace"] and options["workspace"] << 20
+        options["profiles"] = tuple(options["profiles"])
+        with progress_bar("building") as progress:
+            built = build(bundle, Options(compute=compute, **options), progress)
+    assert built.engine.target is not None
+    sizes = " ".join(map(str, built.engine.target.profiles))
+    operator = f"operator: {built.engine.target.plugin.kind}"
+    click.echo(f"{'built' if built.fresh else 'nothing to do, there is'} {built.engine.key} for {sizes}; {operator}")
+    there = "on a machine with that GPU: " if compute else ""
+    width, height = bundle.manifest.train_size
+    click.echo(f"next: {there}fdcn run{named(bundle.path)} --size {2 * width}x{height}")
+
+
+def _build_onnxruntime(bundle: "Bundle", precision: str | None, **options: Any) -> None:
+    from fdcn.export import engine
+
+    for_gpu = [f"--{name}" for name in ("flavour", "workspace", "refit") if options[name]]
+    for_gpu += ["--profile"] * bool(options["profiles"]) + ["--plugin"] * (options["plugin"] != "auto")
+    if for_gpu:
+        raise click.UsageError(f"{for_gpu[0]} is for a GPU, and there is none here: name one, as --gpu sm_86")
+    there = engine.standing(bundle)
+    if there is None:
+        bundle = engine.build_onnxruntime(bundle)
+    built = there or bundle.manifest.engines[-1]
+    short = {"float16": "--fp16", "bfloat16": "--bf16"}.get(precision or "", "--fp16")
     if precision:
-        click.echo(
-            f"{precision} needs a GPU target, and this version of fdcn builds none: "
-            "made the float32 engine for the CPU instead"
-        )
-    width, height = built.manifest.train_size
-    click.echo(f"built {built.manifest.engines[-1].key}; next: fdcn run{named(bundle)} --size {2 * width}x{height}")
+        click.echo(f"{precision} needs a GPU target, and no GPU is here: made the float32 engine for the CPU instead")
+    click.echo(f"for a GPU of another machine: fdcn build{named(bundle.path)} {short} --gpu sm_86")
+    width, height = bundle.manifest.train_size
+    done = "nothing to do, there is" if there else "built"
+    click.echo(f"{done} {built.key}; next: fdcn run{named(bundle.path)} --size {2 * width}x{height}")
+
+
+@cli.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--weights",
+    type=click.Choice(["ema", "raw"]),
+    default="ema",
+    show_default=True,
+    help="Which weights of a Lightning checkpoint.",
+)
+def update(bundle: Path, checkpoint: Path, weights: str) -> None:
+    """Put new weights of the same architecture into a bundle.
+
+    Graphs and engines get the weights of CHECKPOINT without being exported and built again; training size, class names
+    and other settings stay. An engine that cannot be changed here is dropped, with the command that builds it again.
+    """
+    with needing("export"):
+        from fdcn.export.update import update
+    with progress_bar("updating") as progress:
+        updated = update(bundle, checkpoint, weights, progress, say)  # type: ignore[arg-type]
+    click.echo(f"wrote {updated.path}; next: fdcn run{named(updated.path)}")
+
+
+@cli.group("bundle")
+def bundles() -> None:
+    """Work on whole bundles."""
+
+
+@bundles.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle to write. [default: FIRST]")
+def merge(first: Path, second: Path, output: Path | None) -> None:
+    """Join the engines of two bundles of the same weights and graphs.
+
+    Of two engines for one target, that of SECOND is taken.
+    """
+    from fdcn.export.merge import merge
+
+    merged = merge(first, second, output)
+    engines = ", ".join(engine.key for engine in merged.manifest.engines) or "none"
+    click.echo(f"wrote {merged.path}; engines: {engines}")
 
 
 @cli.command()
@@ -210,12 +366,22 @@ def build(bundle: Path, precision: str | None) -> None:
     show_default=True,
     help="What runs the network.",
 )
+@click.option(
+    "--build-if-missing",
+    is_flag=True,
+    help="On a GPU that the bundle has no engine for, build one, once for all who share the user's cache.",
+)
+@click.option(
+    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
+)
 def run(
     bundle: Path,
     output: Path,
     latents: Path | None,
     noise: Path | None,
     backend: str,
+    build_if_missing: bool,
+    allow_bundled_code: bool,
     labels: tuple[str, ...],
     preview_every: int | None,
     **options: Any,
@@ -225,13 +391,13 @@ def run(
 
     from fdcn.runtime.arrays import read_array
     from fdcn.runtime.images import picture_format
-    from fdcn.runtime.pipeline import load
+    from fdcn.runtime.pipeline import Pipeline
 
     picture_format(output)
     preview = output.with_suffix(".gif") if preview_every else None
     check_writable(output, latents, preview)
     initial = read_array(noise) if noise else None
-    pipe = load(bundle, backend)
+    pipe = Pipeline(*_opened(bundle, backend, build_if_missing, allow_bundled_code))
     click.echo(pipe.backend.name)
     started = time.perf_counter()
     with progress_bar("sampling") as progress:
@@ -247,6 +413,118 @@ def run(
         click.echo(f"wrote {images.save_preview(preview)}")
     many = f"{len(images.pixels)} pictures" if len(images.pixels) > 1 else "one picture"
     click.echo(f"wrote {images.save(output)}: {many} of {format_size(images.request.size)} in {took:.2f} s")
+
+
+def _opened(path: Path, backend: str, build_if_missing: bool, allow_bundled_code: bool) -> "tuple[Bundle, Backend]":
+    """A bundle and the backend that runs it; with an engine for this machine's GPU in it, if that is wanted."""
+    from fdcn import gpu
+    from fdcn.bundle import Bundle
+    from fdcn.runtime.backends import open_backend
+
+    bundle = Bundle.open(path)
+    device = gpu.first() if build_if_missing and backend != "onnxruntime" else None
+    if device is not None:
+        from fdcn.runtime.backends import choice
+
+        engines = [engine for engine in bundle.manifest.engines if engine.backend == choice.NAME]
+        machine = choice.survey(device, engines)
+        if all(choice.obstacle(path, engine, machine, allow_bundled_code) for engine in engines):
+            with needing("export"):
+                from fdcn.export.on_demand import with_engine
+
+                with progress_bar("building") as progress:
+                    bundle = with_engine(bundle, progress, say)
+    return bundle, open_backend(bundle, backend, allow_bundled_code)
+
+
+@cli.command()
+@BUNDLE
+@click.option(
+    "--reference",
+    metavar="NAME",
+    default="onnxruntime-portable",
+    show_default=True,
+    help="What is right: the exported graphs in float32, of standard operators alone, unless another is named.",
+)
+@click.option(
+    "--candidate",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="What is compared with it: auto, onnxruntime or tensorrt as in fdcn run, onnxruntime-fp16 (the graphs in half "
+    "precision as a GPU gets them, on the CPU), or the key of an engine.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    type=Size(),
+    multiple=True,
+    help="A size of the pictures; repeatable. [default: the training size, and twice as wide]",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME|INDEX",
+    help="A class; repeatable. [default: every class where there are at most 10, else class 0]",
+)
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures a label.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
+@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
+@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+@click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all numbers.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Draw the velocity's differences over the steps.",
+)
+@click.option(
+    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
+)
+def verify(
+    bundle: Path,
+    reference: str,
+    candidate: str,
+    sizes: tuple[tuple[int, int], ...],
+    labels: tuple[str, ...],
+    json_file: Path | None,
+    plot: Path | None,
+    allow_bundled_code: bool,
+    **options: Any,
+) -> None:
+    """Compare what two backends of a bundle compute.
+
+    The operator alone; then the network at each step, both on the reference's latents; then the pictures that each
+    samples by itself. Status 1 where the candidate is further off than its precision explains.
+    """
+    import tempfile
+
+    from fdcn.bundle import Bundle
+    from fdcn.errors import FdcnError
+
+    check_writable(json_file, plot)
+    with needing("verify"):
+        from fdcn.verify import contenders, ladder, table
+
+        if plot:
+            from fdcn.verify.plot import save as save_plot
+    opened = Bundle.open(bundle)
+    request = {"labels": list(labels) or None, **options}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, progress_bar("verifying") as progress:
+        pair = contenders.open_pair(opened, reference, candidate, Path(folder), allow_bundled_code)
+        report = ladder.compare(opened, *pair, request, sizes, progress)
+    table.print_report(report)
+    if json_file:
+        report.save(json_file)
+        click.echo(f"wrote {json_file}")
+    if plot:
+        save_plot(report, plot)
+        click.echo(f"wrote {plot}")
+    if not report.passed:
+        raise FdcnError(f"{report.verdict()}; build it again, or in another precision")
+    click.echo(report.verdict())
 
 
 @cli.command()

@@ -5,14 +5,12 @@ ONNX Runtime alone is imported, since only that shows whether its library loads 
 """
 
 import contextlib
-import ctypes
 import ctypes.util
 import dataclasses
 import itertools
 import os
 import platform
 import re
-import sys
 from collections.abc import Sequence
 from importlib import metadata, util
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Any
 
 import click
 
-from fdcn import __version__
+from fdcn import __version__, gpu
+from fdcn.plugins import libraries
 
 GROUPS = {
     "run": "Pictures on ONNX Runtime",
@@ -61,6 +60,7 @@ def examine() -> list[Part]:
         _package("Pillow", "PIL", "run", "picture files", _CORE, required=True, distributions=("pillow",)),
         _package("rich", "rich", "run", "progress bars and tables", _CORE, required=True),
         _onnxruntime(),
+        _native("ops", "Native operator", "run", "a faster operator on the CPU", "make ops, in fdcn's source tree"),
         _package("PyTorch", "torch", "export", "reading checkpoints, tracing networks", _EXPORT, required=True),
         _package("ONNX", "onnx", "export", "checking graphs", _EXPORT, required=True),
         _package("ONNX Script", "onnxscript", "export", "writing graphs", _EXPORT, required=True),
@@ -78,14 +78,17 @@ def examine() -> list[Part]:
         ),
         _package(
             TENSORRT[1],
-            "tensorrt_rtx",
+            "tensorrt_rtx_bindings",
             "gpu",
             "engines for named GPUs, built with no GPU at hand",
-            "pip install tensorrt-rtx",
-            distributions=("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+            "pip install 'fdcn[rtx]'",
+            distributions=("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings"),
         ),
         _tensorrt_root(),
-        _package("CUDA bindings", "cuda.bindings", "gpu", "GPU memory and streams", "pip install cuda-bindings"),
+        _native(
+            "tensorrt", "TensorRT plugin", "gpu", "engines that C++ programs load", "make plugin, in fdcn's source tree"
+        ),
+        _package("CUDA bindings", "cuda.bindings", "gpu", "GPU memory and streams", "pip install 'fdcn[gpu]'"),
         _nvrtc(),
     ]
 
@@ -186,70 +189,20 @@ def _onnxruntime() -> Part:
     return Part("ONNX Runtime", "run", found, "running graphs", install, required=True)
 
 
+def _native(kind: str, name: str, group: str, gives: str, install: str) -> Part:
+    path = libraries.find(kind)
+    return Part(name, group, str(path) if path else None, gives, install)
+
+
 def _gpu() -> Part:
     found, install = None, _DRIVER
     try:
-        devices = _Driver().devices()
-        version = _driver_version()
-        found = "; ".join(devices) + (f"; driver {version}" if version else "")
+        devices = gpu.devices()
+        named = [f"{d.name}, {d.compute}, {d.memory / 2**30:.0f} GiB, CUDA {d.cuda}" for d in devices]
+        found = "; ".join(named) + (f"; driver {devices[0].driver}" if devices[0].driver else "")
     except OSError as error:
         install = f"{error}: {_DRIVER}"
     return Part("NVIDIA GPU", "gpu", found, "running engines", install, required=True)
-
-
-class _Driver:
-    """The CUDA driver's interface, as far as naming the devices goes. Raises OSError with the reason where it fails."""
-
-    COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
-
-    def __init__(self) -> None:
-        try:
-            self.library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        except OSError:
-            raise OSError("no driver found") from None
-        self._call("cuInit", 0)
-
-    def devices(self) -> list[str]:
-        """Name, architecture, memory and CUDA version of each device."""
-        count, cuda = ctypes.c_int(), ctypes.c_int()
-        self._call("cuDeviceGetCount", ctypes.byref(count))
-        self._call("cuDriverGetVersion", ctypes.byref(cuda))
-        if not count.value:
-            raise OSError("the driver sees no device")
-        version = f"CUDA {cuda.value // 1000}.{cuda.value % 1000 // 10}"
-        return [f"{self._device(index)}, {version}" for index in range(count.value)]
-
-    def _device(self, index: int) -> str:
-        device, memory, name = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(256)
-        self._call("cuDeviceGet", ctypes.byref(device), index)
-        self._call("cuDeviceGetName", name, len(name), device)
-        self._call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-        capability = [ctypes.c_int(), ctypes.c_int()]
-        for value, attribute in zip(capability, self.COMPUTE_CAPABILITY, strict=True):
-            self._call("cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
-        sm = "".join(str(value.value) for value in capability)
-        return f"{name.value.decode(errors='replace')}, sm_{sm}, {memory.value / 2**30:.0f} GiB"
-
-    def _call(self, function: str, *arguments: Any) -> None:
-        status = getattr(self.library, function)(*arguments)
-        if status:
-            text = ctypes.c_char_p()
-            self.library.cuGetErrorString(status, ctypes.byref(text))
-            raise OSError(f"{function}: {(text.value or b'unknown error').decode()} ({status})")
-
-
-def _driver_version() -> str | None:
-    """Version of the kernel driver, such as 580.65.06, from NVML."""
-    try:
-        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
-    except OSError:
-        return None
-    version = ctypes.create_string_buffer(96)
-    if library.nvmlInit_v2():
-        return None
-    failed = library.nvmlSystemGetDriverVersion(version, len(version))
-    library.nvmlShutdown()
-    return None if failed else version.value.decode()
 
 
 def _tensorrt_root() -> Part:

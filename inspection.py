@@ -1,9 +1,9 @@
 """`fdcn inspect`: what a bundle holds, as a table."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from fdcn.bundle import Bundle
+from fdcn.bundle import Bundle, Engine, Graph
 from fdcn.errors import FdcnError
 from fdcn.runtime.memory import format_bytes
 
@@ -24,18 +24,38 @@ def print_bundle(bundle: Bundle, states: dict[str, str]) -> None:
     """Print a bundle's model, sampler defaults, graphs, engines and files."""
     console, m = Console(highlight=False), bundle.manifest
     about = Table(title=str(bundle.path), title_justify="left", show_header=False, box=None)
-    for name, value in _facts(bundle).items():
+    engines = {f"engine {i}": _engine_facts(engine) for i, engine in enumerate(m.engines, start=1)}
+    for name, value in (_facts(bundle) | engines).items():
         about.add_row(f"[bold]{name}", value)
     console.print(about)
-    files = Table("used as", "file", "size", "state", title_justify="left", box=None)
+    files = Table("used as", Column("file", overflow="fold"), "size", "state", title_justify="left", box=None)
     uses = {f"graph {name}": graph for name, graph in m.graphs.items()}
-    for engine in m.engines:
-        uses |= {f"{engine.key} {name}": graph for name, graph in engine.graphs.items()}
+    for i, engine in enumerate(m.engines, start=1):
+        uses |= {f"engine {i} {name}": graph for name, graph in engine.graphs.items()}
+        if engine.target and engine.target.plugin.file:
+            uses[f"engine {i} plugin"] = Graph(engine.target.plugin.file, [])
     for use, graph in uses.items():
         for path in (graph.file, *graph.data):
             good = states[path] == "ok"
             files.add_row(use, path, format_bytes(m.files[path].bytes), "ok" if good else "[red]damaged")
     console.print(files)
+
+
+def _engine_facts(engine: Engine) -> str:
+    """What an engine was made with and for."""
+    target = engine.target
+    if target is None:
+        return f"{engine.key}: on a CPU, float32, any size"
+    plugin, cuda = target.plugin, f", CUDA {target.cuda}" if target.cuda else ""
+    operator = "TensorRT itself" if plugin.kind == "none" else f"{plugin.kind} plugin, version {plugin.version}"
+    return "\n".join(
+        [
+            f"{target.flavour} {target.version}{cuda}, for {', '.join(target.compute)}",
+            target.precision + (", weights exchangeable" if target.refittable else ""),
+            f"operator by {operator}" + (f", sha256 {plugin.sha256[:16]}…" if plugin.sha256 else ""),
+            *(f"sizes {profile}" for profile in target.profiles),
+        ]
+    )
 
 
 def _facts(bundle: Bundle) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`fdcn build`: the graphs of a bundle prepared for one backend."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,7 @@ import onnxruntime as ort
 
 from fdcn.bundle import Bundle, Draft, Engine, Graph, drafting
 from fdcn.errors import FdcnError
+from fdcn.export.lock import changing
 from fdcn.runtime.backends.onnxrt import NAME, engine_key, has_native_operator, session_options
 
 EXTERNAL_FROM = 1024
@@ -23,12 +25,25 @@ def build_onnxruntime(bundle: Bundle, native: bool | None = None) -> Bundle:
     """
     native = has_native_operator() if native is None else native
     key = engine_key(native)
-    with drafting(bundle.path, "engine") as draft:
-        sources = {name: bundle.graph(graph) for name, graph in bundle.manifest.graphs.items()}
-        graphs = {name: _optimise(path, draft, name, native) for name, path in sources.items()}
-        others = [e for e in bundle.manifest.engines if (e.backend, e.key) != (NAME, key)]
-        manifest = dataclasses.replace(bundle.manifest, engines=[*others, Engine(NAME, key, graphs)])
-        return draft.commit(manifest)
+    with changing(bundle.path):
+        bundle = Bundle.open(bundle.path)
+        with drafting(bundle.path, "engine") as draft:
+            sources = {name: bundle.graph(graph) for name, graph in bundle.manifest.graphs.items()}
+            graphs = {name: _optimise(path, draft, name, native) for name, path in sources.items()}
+            others = [e for e in bundle.manifest.engines if (e.backend, e.key) != (NAME, key)]
+            manifest = dataclasses.replace(bundle.manifest, engines=[*others, Engine(NAME, key, graphs)])
+            return draft.commit(manifest)
+
+
+def standing(bundle: Bundle) -> Engine | None:
+    """The engine of a bundle that `build_onnxruntime` would only make again, its files whole."""
+    key = engine_key(has_native_operator())
+    engine = next((e for e in bundle.manifest.engines if (e.backend, e.key) == (NAME, key)), None)
+    with contextlib.suppress(FdcnError):
+        for graph in (*bundle.manifest.graphs.values(), *(engine.graphs.values() if engine else ())):
+            bundle.graph(graph)
+        return engine
+    return None
 
 
 def renew(engine: Engine, sources: Mapping[str, Path], draft: Draft, folder: str) -> Engine | None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from fdcn import __version__
 from fdcn.bundle import FORMAT, Bundle, Draft, Graph, Manifest, Memory, Model, drafting
 from fdcn.errors import FdcnError
-from fdcn.export import checkpoint, models, settings
+from fdcn.export import checkpoint, models, settings, weights
+from fdcn.export.lock import changing
 from fdcn.export.models import decoders
 from fdcn.export.models.base import GraphSource, ModelSource
 from fdcn.export.passes.embed_operator import embed_operator
@@ -48,7 +49,7 @@ def export(
     bundle = Path(bundle)
     loaded = checkpoint.load(path, options.weights)
     model = models.read(loaded.tensors, str(path))
-    weights_sha256 = _digest(loaded.tensors)
+    weights_sha256 = digest(loaded.tensors)
     known = settings.resolve(
         model,
         loaded.metadata,
@@ -62,11 +63,11 @@ def export(
     latent = latent_size(options.size, model.patch, decoder.factor) if options.size else None
     sources = [*model.graphs(latent), *([decoder.source(latent)] if decoder.source else [])]
     identity = {"family": model.family, "weights_sha256": weights_sha256}
-    with drafting(bundle, "graphs") as draft:
+    with changing(bundle), drafting(bundle, "graphs") as draft:
         graphs = {}
         while sources:
             source = sources.pop(0)
-            graphs[source.name] = _export_graph(source, draft, identity)
+            graphs[source.name] = export_graph(source, draft, identity)
             report(f"exported {source.name}")
         return draft.commit(
             Manifest(
@@ -99,11 +100,12 @@ def export(
         )
 
 
-def _export_graph(source: GraphSource, draft: Draft, identity: Mapping[str, str]) -> Graph:
+def export_graph(source: GraphSource, draft: Draft, identity: Mapping[str, str]) -> Graph:
+    """Trace one graph into a draft; `identity` is written into the file."""
     module, example = source.build()
     model = trace(module, example, source.signature)
     embed_operator(model)
-    stamp(model, source.name, __version__, identity)
+    stamp(model, source.name, __version__, {**identity, **weights.shared(model, module)})
     data = write(model, draft.path, source.name)
     # A large module must be gone before the next one is built; torch's tracer leaves it in reference cycles.
     del module, model
@@ -120,7 +122,8 @@ def _previous(bundle: Path, weights_sha256: str) -> Bundle | None:
     return previous if previous.manifest.model.weights_sha256 == weights_sha256 else None
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of names and values, which is a checkpoint's identity in every file made from it."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())

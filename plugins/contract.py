@@ -14,7 +14,7 @@ def header() -> str:
 #pragma once
 
 #ifdef __CUDACC__
-#define FDCN_BOTH __host__ __device__ __forceinline__
+#define FDCN_BOTH __host__ __device__
 #else
 #define FDCN_BOTH
 #endif

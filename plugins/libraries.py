@@ -1,8 +1,11 @@
 """The native libraries: what compiles them, and where the compiled ones are kept.
 
-    python -m fdcn.plugins.libraries ops        # builds, prints the path
+    python -m fdcn.plugins.libraries ops                   # builds, prints the path
+    python -m fdcn.plugins.libraries tensorrt --cuda 12    # for drivers of CUDA 12
 
-A library lies in the user's cache under the hash of its sources, so that one of another version is never taken.
+A library lies in the user's cache under the hash of its sources, so that one of another version is never taken; the
+TensorRT plugin, once for each major version of CUDA. One of CUDA 13 needs NVIDIA's driver 580 or newer, one of CUDA 12
+driver 525. TensorRT's own version does not matter to it.
 """
 
 import argparse
@@ -14,15 +17,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fdcn import cache
 from fdcn.errors import FdcnError
-from fdcn.plugins import contract
+from fdcn.plugins import contract, cuda_compilers, embedding, nvrtc
 
 SOURCES = Path(__file__).parent / "native"
 DEPS = Path(__file__).parents[1] / "build" / "deps"
 """Where a source tree keeps the headers that scripts/fetch_headers.py brings."""
+CUDA_VERSIONS = (13, 12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Library:
     """Folders of `DEPS` with the header."""
     sources: tuple[str, ...]
     """Files of `SOURCES` that it is made from."""
+    cuda: bool = False
+    """Whether it has a kernel for GPUs."""
 
 
 LIBRARIES = {
@@ -55,47 +62,102 @@ LIBRARIES = {
             *("cpu_vector.h", "shape.h", "tap.h"),
         ),
     ),
+    "tensorrt": Library(
+        "libfdcn_tensorrt.so",
+        "the TensorRT plugin",
+        "NvInferRuntime.h",
+        "TENSORRT_INCLUDE",
+        "TENSORRT_ROOT",
+        ("tensorrt-rtx-1.7", "tensorrt-11.4"),
+        (
+            *("CMakeLists.txt", "tensorrt_plugin.cpp", "launch.h", "launch.cu", "launch_embedded.cpp"),
+            *("entries.cu", "kernel.cuh", "shape.h", "tap.h"),
+        ),
+        cuda=True,
+    ),
 }
-_INCLUDE = ("include", "include/onnxruntime", "include/onnxruntime/core/session", ".")
+_INCLUDE = ("include", "include/onnxruntime", "include/onnxruntime/core/session", ".", "include/x86_64-linux-gnu")
 """Folders of a project's package that may hold its headers."""
 
 
 @functools.cache
 def find(kind: str) -> Path | None:
-    """The library built from these very sources, or None. Compiles nothing, and says the same all through a process."""
-    path = _location(kind)
-    return path if path.exists() else None
+    """The library built from these very sources, or None; of a CUDA that the driver runs, if that matters.
 
-
-def build(kind: str) -> Path:
-    """Build a library, unless it is there already, and return its path in the cache.
-
-    Raises FdcnError where the header, CMake or a compiler is missing, or with the compiler's first complaint.
+    Compiles nothing, and says the same all through a process.
     """
-    path = cache.artifact(LIBRARIES[kind].file, _made_from(kind), lambda out: _compile(kind, out))
+    return _there(kind, cuda_compilers.newest_cuda() if LIBRARIES[kind].cuda else None)
+
+
+def build(kind: str, cuda: int | None = None, architectures: Sequence[int] = embedding.ARCHITECTURES) -> Path:
+    """Build a library, unless one that serves is there already, and return its path in the cache.
+
+    `cuda` is the newest major version of CUDA that the drivers run, if not this machine's. A kernel is compiled for
+    all `architectures` that the compiler knows, as 86 for sm_86; `find` finds libraries with the default ones.
+    Raises FdcnError where a header, CMake or a compiler is missing, or with the compiler's first complaint.
+    """
+    library, options, extra = LIBRARIES[kind], Options(architectures), []
+    if library.cuda:
+        newest = cuda or cuda_compilers.newest_cuda()
+        if tuple(architectures) != embedding.ARCHITECTURES:
+            extra = [str(architectures)]
+        elif path := _there(kind, newest):
+            return path
+        options = Options(architectures, cuda_compilers.choose(newest))
+    made_from = [*_made_from(kind, options.cuda), *extra]
+    path = cache.artifact(library.file, made_from, lambda out: _compile(library, options, out))
     find.cache_clear()
     return path
 
 
-def _location(kind: str) -> Path:
-    return cache.location(LIBRARIES[kind].file, _made_from(kind))
+def _there(kind: str, newest: int | None) -> Path | None:
+    versions: Sequence[int | None] = [None]
+    if LIBRARIES[kind].cuda:
+        versions = [version for version in CUDA_VERSIONS if newest is None or version <= newest]
+    paths = (cache.location(LIBRARIES[kind].file, _made_from(kind, version)) for version in versions)
+    return next((path for path in paths if path.exists()), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a kernel is compiled, if there is one."""
+
+    architectures: Sequence[int]
+    compiler: cuda_compilers.Nvcc | nvrtc.Compiler | None = None
+
+    @property
+    def cuda(self) -> int | None:
+        return self.compiler.version[0] if self.compiler else None
+
+    def cmake(self, folder: Path) -> list[str]:
+        """Variables of CMakeLists.txt; what NVRTC compiles is written into the folder."""
+        if self.compiler is None:
+            return []
+        if isinstance(self.compiler, cuda_compilers.Nvcc):
+            return [f"-DNVCC={self.compiler.path}", f"-DARCHITECTURES={';'.join(map(str, self.architectures))}"]
+        embedding.write(folder, self.compiler, self.architectures)
+        return [f"-DEMBEDDED={folder}", f"-DCUDA_INCLUDE={cuda_compilers.headers(self.compiler)}"]
 
 
 @functools.cache
-def _made_from(kind: str) -> tuple[bytes | str, ...]:
+def _made_from(kind: str, cuda: int | None) -> tuple[bytes | str, ...]:
     contents = [part for name in LIBRARIES[kind].sources for part in (name, (SOURCES / name).read_bytes())]
-    return kind, platform.system(), platform.machine(), contract.header(), *contents
+    return kind, platform.system(), platform.machine(), str(cuda), contract.header(), *contents
 
 
-def _compile(kind: str, out: Path) -> None:
-    library = LIBRARIES[kind]
+def _compile(library: Library, options: Options, out: Path) -> None:
     include = _include(library)
     with tempfile.TemporaryDirectory() as folder:
         generator = ["-G", "Ninja"] if _program("ninja") else []
         cmake = _program("cmake")
         if cmake is None:
             raise FdcnError(f"building {library.what} needs CMake and a C++ compiler: pip install cmake ninja")
-        _run(cmake, "-S", str(SOURCES), "-B", folder, *generator, f"-D{library.option}={include}", library=library)
+        chosen = [
+            f"-D{library.option}={include}",
+            f"-DPython3_EXECUTABLE={sys.executable}",
+            *options.cmake(Path(folder)),
+        ]
+        _run(cmake, "-S", str(SOURCES), "-B", folder, *generator, *chosen, library=library)
         _run(cmake, "--build", folder, "--parallel", str(os.cpu_count()), library=library)
         shutil.copyfile(Path(folder) / library.file, out)
 
@@ -130,10 +192,14 @@ def _run(*words: str, library: Library) -> None:
 
 def main() -> None:
     """Build one library and print where it is."""
-    parser = argparse.ArgumentParser(prog="python -m fdcn.plugins.libraries", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m fdcn.plugins.libraries", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("kind", choices=LIBRARIES)
+    parser.add_argument("--cuda", type=int, choices=CUDA_VERSIONS, help="newest CUDA that the drivers run")
+    options = parser.parse_args()
     try:
-        print(build(parser.parse_args().kind))
+        print(build(options.kind, options.cuda))
     except FdcnError as error:
         sys.exit(f"error: {error}")
 

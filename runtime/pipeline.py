@@ -27,10 +27,14 @@ Progress = Callable[[int, int], None]
 """Told how many evaluations of the network are done, and how many there are."""
 
 
-def load(path: str | Path = DEFAULT_BUNDLE, backend: str = "auto") -> "Pipeline":
-    """Open a bundle for sampling on "auto", "onnxruntime" or "tensorrt". Raises FdcnError where that cannot be done."""
+def load(path: str | Path = DEFAULT_BUNDLE, backend: str = "auto", *, allow_bundled_code: bool = False) -> "Pipeline":
+    """Open a bundle for sampling on "auto", "onnxruntime" or "tensorrt".
+
+    `allow_bundled_code` lets an engine's plugin library be loaded from the bundle itself, where none is installed.
+    Raises FdcnError where that cannot be done.
+    """
     bundle = Bundle.open(path)
-    return Pipeline(bundle, backend)
+    return Pipeline(bundle, open_backend(bundle, backend, allow_bundled_code))
 
 
 class Pipeline:

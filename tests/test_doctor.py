@@ -74,7 +74,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     def missing(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(doctor.ctypes, "CDLL", missing)
+    monkeypatch.setattr(doctor.gpu.ctypes, "CDLL", missing)
     gpu = part("NVIDIA GPU")
     assert gpu.found is None
     assert gpu.install.startswith("no driver found: ")
@@ -129,12 +129,12 @@ class Driver:
 
 
 def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setattr(doctor.gpu.ctypes, "CDLL", lambda name: Driver())
     assert part("NVIDIA GPU").found == "NVIDIA H200, sm_90, 139 GiB, CUDA 13.1; driver 580.65.06"
 
 
 def test_a_driver_without_a_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.ctypes, "CDLL", lambda name: Driver(status=100))
+    monkeypatch.setattr(doctor.gpu.ctypes, "CDLL", lambda name: Driver(status=100))
     gpu = part("NVIDIA GPU")
     assert gpu.found is None
     assert gpu.install.startswith("cuInit: no CUDA-capable device is detected (100): ")

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from building import build_apart
 from exporting import export_apart
 from oracles import assert_close
 
 from fdcn.bundle import Bundle
+from fdcn.errors import FdcnError
 from fdcn.export.engine import build_onnxruntime
 from fdcn.export.models.flowdcn.architecture import Architecture
 from fdcn.export.models.flowdcn.network import FlowDCN
+from fdcn.plugins import flavours, libraries
 from fdcn.runtime.backends.onnxrt import OnnxRuntime
 
 pytestmark = pytest.mark.large
@@ -17,6 +20,8 @@ pytestmark = pytest.mark.large
 XL2 = Architecture(blocks=28, hidden=1152, groups=16, ffn=3072, channels=4, out_channels=8, classes=1000)
 EXPORT_MEMORY = 2.5
 """Most resident memory of an export over the checkpoint's bytes."""
+BUILD_MEMORY = 4e9
+"""Most resident memory of a build for TensorRT, in bytes."""
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +69,19 @@ def test_an_evaluation_against_the_network_as_trained(exported, checkpoint):
         got = backend.denoise("denoiser", x, *backend.condition(t, y), s_max)
         assert_close(got, want, 1e-4, 1e-4)
         del backend
+
+
+def test_a_tensorrt_engine_in_float16(exported, capsys):
+    try:
+        flavours.load("tensorrt-rtx")
+        libraries.build("tensorrt")
+    except FdcnError as error:
+        pytest.skip(f"no XL/2 engine was built: {error}")
+    measured = build_apart(exported[0], "float16", "sm_86", "library")
+    with capsys.disabled():
+        peak, size = measured["peak_bytes"] / 1e9, sum(measured["engine_bytes"].values()) / 1e9
+        print(f"\nXL/2 float16 by TensorRT-RTX: {measured['seconds']:.0f} s, peak {peak:.2f} GB, engines {size:.2f} GB")
+    assert measured["peak_bytes"] < BUILD_MEMORY
+    engine = Bundle.open(exported[0]).manifest.engines[-1]
+    assert (engine.target.precision, engine.target.plugin.kind) == ("float16", "library")
+    assert 1.2e9 < sum(measured["engine_bytes"].values()) < 1.4e9  # half of 619 M float32 parameters

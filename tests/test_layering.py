@@ -9,24 +9,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("calib", "data", "export", "plugins", "runtime", "serve")
+PACKAGES = ("calib", "data", "export", "plugins", "runtime", "serve", "verify")
 
-LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.sizes")
+LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.sizes")
 BELOW = {
     "fdcn": ("fdcn.errors", "fdcn.runtime"),  # the public names, on first use
     "fdcn.errors": (),
     "fdcn.sizes": (),
     "fdcn.data": (),
+    "fdcn.gpu": ("fdcn.errors",),
     "fdcn.cache": LEAVES,
     "fdcn.bundle": LEAVES,
     "fdcn.plugins": (*LEAVES, "fdcn.bundle", "fdcn.cache", "fdcn.plugins"),
     "fdcn.export": (*LEAVES, "fdcn.bundle", "fdcn.cache", "fdcn.plugins", "fdcn.export"),
     # An engine is built by the library that will run it, and named as that backend names it.
-    "fdcn.export.engine": (*LEAVES, "fdcn.bundle", "fdcn.runtime.backends"),
+    "fdcn.export.engine": (*LEAVES, "fdcn.bundle", "fdcn.export.lock", "fdcn.runtime.backends"),
     "fdcn.runtime": (*LEAVES, "fdcn.bundle", "fdcn.cache", "fdcn.plugins", "fdcn.runtime"),
     "fdcn.calib": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.calib"),
     "fdcn.serve": (*LEAVES, "fdcn.bundle", "fdcn.runtime", "fdcn.serve"),
-    "fdcn.doctor": LEAVES,
+    "fdcn.verify": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.verify"),
+    "fdcn.doctor": (*LEAVES, "fdcn.plugins.libraries"),
     "fdcn.terminal": LEAVES,
     "fdcn.inspection": (*LEAVES, "fdcn.bundle", "fdcn.runtime"),
 }
@@ -40,7 +42,7 @@ CORE = ("click", "numpy", "PIL", "rich")
 DEPLOYED = ("fdcn", "fdcn.bundle", "fdcn.data", "fdcn.errors", "fdcn.sizes", "fdcn.runtime", "fdcn.doctor")
 DEPLOYED += ("fdcn.cli", "fdcn.terminal", "fdcn.inspection", "fdcn.export.engine")
 ENGINE_LIBRARIES = ("fdcn.runtime.backends", "fdcn.export.engine", "fdcn.doctor")
-"""The only parts of the deployed ones that may name ONNX Runtime."""
+"""The only parts of the deployed ones that may name ONNX Runtime, or CUDA's bindings."""
 
 
 def modules() -> dict[str, ast.Module]:
@@ -90,7 +92,7 @@ def test_imports_go_one_way(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if within(name, DEPLOYED)])
 def test_deployed_modules_need_the_core_alone(name: str) -> None:
-    allowed = {*CORE, "onnxruntime"} if within(name, ENGINE_LIBRARIES) else {*CORE}
+    allowed = {*CORE, "onnxruntime", "cuda"} if within(name, ENGINE_LIBRARIES) else {*CORE}
     assert third_party(MODULES[name]) <= allowed
 
 
@@ -131,10 +133,10 @@ ALL_BUT_CLICK = "top not in sys.stdlib_module_names and top not in ('click', 'fd
 def test_help_works_where_only_click_is_installed() -> None:
     help_text = run_blocked(ALL_BUT_CLICK, "from fdcn.cli import main; sys.argv = ['fdcn', '--help']; main()")
     commands = help_text.partition("Commands:")[2].split()
-    assert {"export", "build", "run", "inspect", "doctor"} <= set(commands)
+    assert {"export", "build", "run", "verify", "inspect", "doctor"} <= set(commands)
 
 
-@pytest.mark.parametrize("command", ["export", "build", "run", "inspect", "doctor"])
+@pytest.mark.parametrize("command", ["export", "build", "run", "verify", "inspect", "doctor"])
 def test_help_of_commands_works_where_only_click_is_installed(command: str) -> None:
     code = f"from fdcn.cli import main; sys.argv = ['fdcn', {command!r}, '--help']; main()"
     assert "Usage: fdcn" in run_blocked(ALL_BUT_CLICK, code)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_PACKAGED = ("benchmarks", "docs", "examples", "tests")
+NOT_PACKAGED = ("benchmarks", "docs", "examples", "scripts", "tests")
 
 
 def repository_files() -> list[Path]:
@@ -60,6 +60,7 @@ def test_the_wheel_runs_anywhere(wheel: Path) -> None:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = [file for file in FILES if file.suffix == ".py" and file.parts[0] not in NOT_PACKAGED]
     data = [file for file in FILES if file.parts[0] == "data" and file.suffix in (".json", ".txt")]
+    data += [file for file in FILES if file.parts[:2] == ("plugins", "native")]
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert packaged == {f"fdcn/{file.as_posix()}" for file in [*sources, *data]}
 

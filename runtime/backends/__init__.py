@@ -1,5 +1,6 @@
 """What runs the graphs. Each backend has the three methods of `base.Backend`."""
 
+from fdcn import gpu
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
 from fdcn.runtime.backends.base import Backend
@@ -7,15 +8,27 @@ from fdcn.runtime.backends.base import Backend
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 
 
-def open_backend(bundle: Bundle, name: str) -> Backend:
-    """Open a bundle's graphs on a backend by name; "auto" takes the best that this machine and bundle have.
+def open_backend(bundle: Bundle, name: str, allow_bundled_code: bool = False) -> Backend:
+    """Open a bundle's graphs on a backend by name.
 
-    Raises FdcnError where the named backend cannot run.
+    "auto" is TensorRT on a machine with an NVIDIA GPU, and ONNX Runtime where there is none: it never leaves a GPU
+    idle unsaid. A library inside the bundle is code, and loaded only where that is allowed.
+    Raises FdcnError where the backend cannot run.
     """
     if name not in BACKENDS:
         raise FdcnError(f"unknown backend {name!r}; there are {', '.join(BACKENDS)}")
+    device = None
+    if name != "onnxruntime":
+        try:
+            device = gpu.first()
+        except FdcnError as error:
+            raise FdcnError(f"{error}; or run on the CPU: --backend onnxruntime") from error
+    if device is not None:
+        from fdcn.runtime.backends.trt import open_engine
+
+        return open_engine(bundle, device, allow_bundled_code)
     if name == "tensorrt":
-        raise FdcnError(f"{bundle.path} holds no TensorRT engine; run with --backend onnxruntime")
+        raise FdcnError("TensorRT needs an NVIDIA GPU, and there is none here; run with --backend onnxruntime")
     from fdcn.runtime.backends.onnxrt import OnnxRuntime
 
     return OnnxRuntime(bundle)

@@ -1,0 +1,87 @@
+"""A bundle's portable graph as TensorRT is to read it: its precision chosen, the operator a plugin's node."""
+
+import dataclasses
+import gc
+from pathlib import Path
+
+import onnx_ir as ir
+
+from fdcn.errors import FdcnError
+from fdcn.export.passes.embed_operator import embed_operator
+from fdcn.export.passes.fold_constants import fold_constants
+from fdcn.export.passes.half_precision import half_precision
+from fdcn.export.passes.strip_operator import strip_operator
+from fdcn.export.profiles import Axes
+from fdcn.plugins import spec
+
+HALF = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A graph in a folder for temporary files, weights beside it."""
+
+    path: Path
+    inputs: dict[str, list[int | str]]
+    """Axes of each input: a number, or the name of a dynamic axis."""
+    operators: int
+    """How many nodes are MultiScaleDCN."""
+
+
+def prepare(source: Path, folder: Path, name: str, precision: str, plugin: bool) -> Prepared:
+    """Write the graph `name` of a bundle for TensorRT.
+
+    Without a plugin the operator stays a function, of operators that TensorRT has. Edges are float32 in every
+    precision. Raises FdcnError for a file that fdcn did not export, and for a weight that the precision cannot hold.
+    """
+    model = _read(source, name)
+    operators = sum((node.domain, node.op_type) == (spec.DOMAIN, spec.NAME) for node in model.graph)
+    if plugin:
+        strip_operator(model)
+    else:
+        embed_operator(model, chunked=False)
+    if precision in HALF:
+        half_precision(model, HALF[precision])
+    fold_constants(model)  # last: it inlines the operator's function, whose inside is float32
+    path = folder / f"{name}.onnx"
+    ir.save(model, path, external_data=f"{path.name}.data")
+    inputs = {str(value.name): _axes(value) for value in model.graph.inputs}
+    # Its weights are mapped files, and it lies in reference cycles: the builder needs that memory.
+    del model
+    gc.collect()
+    return Prepared(path, inputs, operators)
+
+
+def shapes(prepared: Prepared, axes: Axes) -> dict[str, list[list[int]]]:
+    """Minimum, optimum and maximum shape of each input that has dynamic axes. Raises FdcnError for an unknown axis."""
+    result = {}
+    for name, dims in prepared.inputs.items():
+        unknown = [dim for dim in dims if isinstance(dim, str) and dim not in axes]
+        if unknown:
+            raise FdcnError(f"{prepared.path.name} is not fdcn's: its input {name} has an axis {unknown[0]!r}; {_MEND}")
+        if any(isinstance(dim, str) for dim in dims):
+            result[name] = [[axes[dim][i] if isinstance(dim, str) else dim for dim in dims] for i in range(3)]
+    return result
+
+
+_MEND = "run fdcn export again"
+
+
+def _read(source: Path, name: str) -> ir.Model:
+    try:
+        model = ir.load(source)
+    except Exception as error:  # protobuf's and onnx_ir's errors have no common base but this one
+        raise FdcnError(f"{source} is no ONNX file that can be read ({_line(error)}); {_MEND}") from error
+    if (model.producer_name, model.graph.name) != ("fdcn", name):
+        found = f"graph {model.graph.name!r} of {model.producer_name or 'an unnamed producer'}"
+        raise FdcnError(f"{source} holds {found}, wanted fdcn's {name}; {_MEND}")
+    return model
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+def _axes(value: ir.Value) -> list[int | str]:
+    assert value.shape is not None, f"fdcn names every axis of {value.name}"
+    return [dim if isinstance(dim, int) else str(dim.value) for dim in value.shape]

@@ -1,0 +1,150 @@
+"""Which TensorRT engine of a bundle this machine can load, and what to say where it can load none.
+
+Decisions are functions of the manifest and of `Machine`, which `survey` fills in.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+
+from fdcn.bundle import Engine, Target
+from fdcn.errors import FdcnError
+from fdcn.gpu import Gpu
+from fdcn.plugins import flavours, libraries, spec, tensorrt_plugin
+
+NAME = "tensorrt"
+"""Of this backend, in manifests and on the command line."""
+PRECISION = {"float32": "", "float16": " --fp16", "bfloat16": " --bf16"}
+PREFERRED = {"library": ("library", "bundled", "python"), "python": ("python", "library")}
+"""What runs the operator of an engine with a plugin, the best first."""
+ON_CPU = "run on the CPU: --backend onnxruntime"
+
+
+@dataclasses.dataclass(frozen=True)
+class Installed:
+    """A flavour of TensorRT that loads here."""
+
+    version: str
+    cuda: str
+    """Major version of CUDA that it was made with; empty where it does not tell."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What decides about an engine."""
+
+    gpu: Gpu
+    flavours: dict[str, Installed | str]
+    """By name; a text is why one does not load, and how to get it."""
+    library: bool
+    """Whether the operator's library is built here."""
+    compiles: bool
+    """Whether the operator's Python plugin can compile its kernel here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Obstacle:
+    """Why an engine cannot be loaded, and the command that mends it."""
+
+    why: str
+    mend: str
+
+
+def survey(gpu: Gpu, engines: Sequence[Engine]) -> Machine:
+    """Ask this machine what engines depend on; loads the flavours of TensorRT that they name.
+
+    Raises FdcnError where the packages are missing that every engine needs.
+    """
+    try:
+        present = util.find_spec("cuda.bindings") is not None
+    except ModuleNotFoundError:  # no parent for a dotted name
+        present = False
+    if not present:
+        raise FdcnError(f"TensorRT engines need cuda-bindings: pip install 'fdcn[gpu]'; or {ON_CPU}")
+    named = {engine.target.flavour for engine in engines if engine.target}
+    return Machine(
+        gpu=gpu,
+        flavours={name: _installed(name) for name in named},
+        library=libraries.find("tensorrt") is not None,
+        compiles=tensorrt_plugin.can_compile(),
+    )
+
+
+def choose(bundle: Path, engines: Sequence[Engine], machine: Machine, allow_bundled_code: bool) -> Engine:
+    """The newest engine that a machine can load. Raises FdcnError with what is wrong with each where there is none."""
+    gpu = f"{machine.gpu.name} ({machine.gpu.compute})"
+    ours = [engine for engine in engines if engine.backend == NAME]
+    if not ours:
+        raise FdcnError(f"{bundle} holds no TensorRT engine for this machine's {gpu}; {_build(bundle)}; or {ON_CPU}")
+    met = []
+    for engine in reversed(ours):
+        found = obstacle(bundle, engine, machine, allow_bundled_code)
+        if found is None:
+            return engine
+        met.append((engine, found))
+    reasons = "; ".join(f"{engine.key} {found.why}" for engine, found in met)
+    mends = ", or ".join(dict.fromkeys(found.mend for _, found in met))
+    raise FdcnError(
+        f"{bundle} holds no TensorRT engine that this machine ({gpu}) can load: {reasons}. {mends}; or {ON_CPU}"
+    )
+
+
+def obstacle(bundle: Path, engine: Engine, machine: Machine, allow_bundled_code: bool) -> Obstacle | None:
+    """What keeps a machine from loading an engine; None where nothing does."""
+    target = engine.target
+    if target is None:
+        return Obstacle("does not say what it was built with", _build(bundle))
+    build = _build(bundle, PRECISION.get(target.precision, ""))
+    installed = machine.flavours[target.flavour]
+    if isinstance(installed, str):
+        return Obstacle(f"needs {target.flavour} {target.version}, which does not load here", installed)
+    if installed.version != target.version:
+        return Obstacle(f"needs {target.flavour} {target.version}, here is {installed.version}", build)
+    if target.cuda and installed.cuda and target.cuda != installed.cuda:
+        return Obstacle(f"needs CUDA {target.cuda}, here {target.flavour} is for CUDA {installed.cuda}", build)
+    if installed.cuda and int(installed.cuda) > int(machine.gpu.cuda.partition(".")[0]):
+        # TensorRT ends the process where it finds such a driver.
+        why = f"needs a driver for CUDA {installed.cuda}, here {machine.gpu.driver} runs CUDA up to {machine.gpu.cuda}"
+        return Obstacle(why, "update NVIDIA's driver")
+    if machine.gpu.compute not in target.compute:
+        return Obstacle(f"is for {', '.join(target.compute)}, this GPU is {machine.gpu.compute}", build)
+    return _plugin_obstacle(target, machine, allow_bundled_code, build)
+
+
+def operator(target: Target, machine: Machine, allow_bundled_code: bool) -> str | None:
+    """What runs the operator of an engine here: its plugin's kind, "bundled", or None where nothing can.
+
+    "bundled" is the library inside the bundle. Library and Python plugin take each other's place: an engine keeps no
+    more of them than the node's attributes, and every build of one version of the operator computes the same.
+    """
+    if target.plugin.kind in ("aot", "none"):
+        return target.plugin.kind
+    bundled = allow_bundled_code and target.plugin.file is not None
+    here = {"library": machine.library, "bundled": bundled, "python": machine.compiles}
+    return next((name for name in PREFERRED.get(target.plugin.kind, ()) if here[name]), None)
+
+
+def _plugin_obstacle(target: Target, machine: Machine, allow_bundled_code: bool, build: str) -> Obstacle | None:
+    plugin = target.plugin
+    if plugin.kind != "none" and plugin.version != spec.VERSION:
+        return Obstacle(f"needs version {plugin.version} of the operator, this fdcn has {spec.VERSION}", build)
+    if operator(target, machine, allow_bundled_code) is None:
+        why = "needs the operator's plugin, and this machine has no library of it and cannot compile the one in Python"
+        bundled = ", or add --allow-bundled-code to load the library in the bundle" if plugin.file else ""
+        return Obstacle(why, f"pip install 'fdcn[gpu]' for the one in Python{bundled}")
+    return None
+
+
+def _installed(name: str) -> Installed | str:
+    if name not in flavours.NAMES:
+        return f"this fdcn knows {', '.join(flavours.NAMES)}: update fdcn"
+    try:
+        flavour = flavours.load(name)
+    except FdcnError as error:
+        return str(error)
+    return Installed(flavour.version, flavour.cuda)
+
+
+def _build(bundle: Path, precision: str = " --fp16") -> str:
+    return f"build one here: fdcn build {bundle}{precision}"

@@ -1,0 +1,49 @@
+"""A report as a picture: how far the velocity is off at each step, a line a size."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fdcn.bundle import replace_file
+from fdcn.verify.report import Report, Row
+
+INCHES, DPI = (14.0, 4.6), 110
+SAME = 1e-16
+"""What no difference is drawn at, on an axis of powers of ten."""
+
+
+def save(report: Report, path: Path) -> None:
+    """Write the plot as a PNG, whatever the file's ending. Raises FdcnError where that cannot be done."""
+    figure = draw(report)
+    replace_file(path, lambda file: figure.savefig(file, format="png"))
+
+
+def draw(report: Report) -> Figure:
+    """Cosine, PSNR and errors of the velocity rung over the steps; what is not finite is a gap."""
+    rung = next(rung for rung in report.rungs if rung.name == "velocity")
+    figure = Figure(INCHES, DPI, layout="constrained")
+    verdict = "passed" if report.passed else "FAILED"
+    figure.suptitle(f"{report.candidate.artifact} against {report.reference.artifact}: {verdict}")
+    cosine, psnr, errors = figure.subplots(1, 3)
+    for index, size in enumerate(dict.fromkeys(row.at["size"] for row in rung.rows)):
+        rows, color = [row for row in rung.rows if row.at["size"] == size], f"C{index % 10}"
+        _line(cosine, rows, lambda row: max(1 - row.values["cosine"], SAME), size, color)
+        _line(psnr, rows, lambda row: row.values["psnr"], size, color)
+        _line(errors, rows, lambda row: max(row.values["max_error"], SAME), f"{size}, largest", color)
+        _line(errors, rows, lambda row: max(row.values["mean_error"], SAME), f"{size}, mean", color, dashed=True)
+    if "cosine" in rung.limits:
+        cosine.axhline(1 - rung.limits["cosine"], color="black", linestyle=":", label="limit")
+    for axes, name, scale in ((cosine, "1 − cosine", "log"), (psnr, "PSNR in dB", "linear"), (errors, "error", "log")):
+        axes.set(xlabel="step", ylabel=f"{name} of the velocity", yscale=scale)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    return figure
+
+
+def _line(
+    axes: Axes, rows: list[Row], value: Callable[[Row], float], label: str, color: str, dashed: bool = False
+) -> None:
+    steps = [row.at["step"] for row in rows]
+    axes.plot(steps, [value(row) for row in rows], "--" if dashed else "-", marker=".", label=label, color=color)
