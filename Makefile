@@ -33,7 +33,7 @@ plugin: $(VENV)/native.stamp ## compile the operator's plugin for TensorRT, whic
 test: $(VENV)/native.stamp ## every test but the large ones
 	@$(BIN)/python -m pytest
 
-test-large: $(VENV)/native.stamp ## the tests at XL/2 shapes: 8 GB of memory
+test-large: $(VENV)/native.stamp $(DEPS)/tensorrt-10.6 ## the tests at XL/2 shapes: 8 GB of memory
 	@$(BIN)/python -m pytest -m large
 
 lint: $(VENV)/dev.stamp ## ruff and mypy
@@ -64,6 +64,9 @@ wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
 # What cannot be fetched is said, and the tests that need it say so again at their end.
 $(VENV)/native.stamp: $(VENV)/dev.stamp scripts/fetch_headers.py
 	@$(BIN)/python scripts/fetch_headers.py $(DEPS) && touch $@ || true
+
+$(DEPS)/tensorrt-10.6: $(VENV)/dev.stamp
+	@$(BIN)/python scripts/fetch_tensorrt.py $@ && touch $@ || true
 
 clean: ## remove all that make made, .venv included
 	rm -rf $(VENV) $(DEMO) build dist fdcn.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

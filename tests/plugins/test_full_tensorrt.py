@@ -1,4 +1,7 @@
-"""The plugins in full TensorRT, as far as that goes with no GPU: $TENSORRT_ROOT has its package and libraries."""
+"""The plugins in full TensorRT, as far as that goes with no GPU.
+
+Its package and libraries are what TENSORRT_ROOT names, or what scripts/fetch_tensorrt.py has brought.
+"""
 
 import json
 import os
@@ -15,14 +18,16 @@ from fdcn.plugins import cuda_compilers, libraries, nvrtc
 pytestmark = pytest.mark.large
 
 CASES = Path(__file__).with_name("full_cases.py")
-ROOT = os.environ.get("TENSORRT_ROOT")
+ROOT = os.environ.get("TENSORRT_ROOT") or str(libraries.DEPS / "tensorrt-10.6")
 
 
 @pytest.fixture(scope="module")
 def full():
     """full(kind, *library) → what full_cases.py prints."""
-    if not ROOT or not (Path(ROOT) / "tensorrt").is_dir():
-        pytest.skip("full TensorRT was not tested: TENSORRT_ROOT names no folder with its package `tensorrt`")
+    if not (Path(ROOT) / "tensorrt").is_dir():
+        pytest.skip(
+            f"full TensorRT was not tested: {ROOT} has no package `tensorrt`; python scripts/fetch_tensorrt.py {ROOT}"
+        )
     if gpu.first():
         pytest.skip("there is a GPU, so TensorRT's builder starts")
 
@@ -44,7 +49,7 @@ def test_a_plugin_registers(full, kind, tmp_path, monkeypatch):
     if kind == "library":
         # The package may come without headers: one library serves every TensorRT, whatever headers it was built with.
         if not any((Path(ROOT) / folder / "NvInferRuntime.h").is_file() for folder in (".", "include")):
-            monkeypatch.delenv("TENSORRT_ROOT")
+            monkeypatch.delenv("TENSORRT_ROOT", raising=False)
         monkeypatch.setenv("FDCN_CACHE", str(tmp_path))
         try:
             words = [libraries.build("tensorrt", architectures=[86])]
