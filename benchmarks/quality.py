@@ -70,7 +70,7 @@ def make_classifier(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Generate and score every row, and write the table after each: an interrupted run keeps what it has."""
+    """Generate and score every row, and write the table after each: an interrupted run goes on with what it has."""
     check_writable(args.output)
     classifier = Classifier(args.classifier)
     reference = Reference.load(args.reference, classifier)
@@ -86,7 +86,6 @@ def evaluate(args: argparse.Namespace) -> None:
             "weights_sha256": manifest.model.weights_sha256,
             "weights": manifest.model.weights,
             "parameters": manifest.model.parameters,
-            "backend": pipe.backend.name,
         },
         "judge": {
             "classifier_sha256": classifier.sha256,
@@ -98,13 +97,28 @@ def evaluate(args: argparse.Namespace) -> None:
     }
     for row in rows:
         print(describe(row))
+    known = scored(args.output, report)
     sizes = args.sizes or [(manifest.train_size[0], manifest.train_size[1])]
     for size, guidance in itertools.product(sizes, args.guidance or [defaults.guidance]):
         sampling = {"size": size, "solver": solver, "steps": steps, "guidance": guidance}
-        scores = generate(pipe, sampling, args.pictures, classifier, reference)
-        rows.append({"name": "generated", **sampling, "size": format_size(size), **scores})
+        named = {"name": "generated", **sampling, "size": format_size(size)}
+        wanted = {**named, "pictures": args.pictures}
+        row = next((row for row in known if wanted.items() <= row.items()), None)
+        if row is None:
+            scores = generate(pipe, sampling, args.pictures, classifier, reference)
+            row = {**named, **scores, "backend": pipe.backend.name}
+        rows.append(row)
         print(describe(rows[-1]), flush=True)
         save(report, args.output)
+
+
+def scored(path: Path, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that a report already has, where it is of the same weights, judge and versions."""
+    if not path.is_file():
+        return []
+    found: dict[str, Any] = json.loads(path.read_text())
+    same = all(found[key] == report[key] for key in ("versions", "bundle", "judge"))
+    return found["rows"] if same else []
 
 
 def save(report: dict[str, Any], path: Path) -> None:
