@@ -16,12 +16,18 @@ from fdcn.errors import FdcnError
 
 
 def folder() -> Path:
-    """The user's cache folder: $FDCN_CACHE, or `fdcn` in the system's own place for caches. It may not exist yet."""
+    """The user's cache folder: $FDCN_CACHE, or `fdcn` in the system's own place for caches. It may not exist yet.
+
+    Raises FdcnError where nothing names one: for a user without a home.
+    """
     if named := os.environ.get("FDCN_CACHE"):
         return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "fdcn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fdcn"
+    if system := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
+        return Path(system) / "fdcn"
+    try:
+        return Path.home() / ("AppData/Local" if sys.platform == "win32" else ".cache") / "fdcn"
+    except RuntimeError as error:
+        raise FdcnError("this user has no home for the cache; name a folder in FDCN_CACHE") from error
 
 
 def artifact(name: str, made_from: Iterable[bytes | str], make: Callable[[Path], object]) -> Path:
@@ -60,7 +66,7 @@ def location(name: str, made_from: Iterable[bytes | str]) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a path among processes; waits for it. The lock is a file beside it, and goes with its holder.
 
-    Raises FdcnError where the folder cannot be written.
+    Raises FdcnError where the folder cannot be written, or its disk has no locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,12 @@ def locked(path: Path) -> Iterator[None]:
             f"cannot write to the cache {path.parent}: {error.strerror}; name another in FDCN_CACHE"
         ) from error
     with file:
-        _lock(file.fileno())
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise FdcnError(
+                f"the disk of the cache {path.parent} has no locks ({error.strerror}); name another in FDCN_CACHE"
+            ) from error
         yield
 
 

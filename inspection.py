@@ -50,7 +50,7 @@ def _engine_facts(engine: Engine) -> str:
     operator = "TensorRT itself" if plugin.kind == "none" else f"{plugin.kind} plugin, version {plugin.version}"
     return "\n".join(
         [
-            f"{target.flavour} {target.version}{cuda}, for {', '.join(target.compute)}",
+            f"{engine.key}: {target.flavour} {target.version}{cuda}, for {', '.join(target.compute)}",
             target.precision + (", weights exchangeable" if target.refittable else ""),
             f"operator by {operator}" + (f", sha256 {plugin.sha256[:16]}…" if plugin.sha256 else ""),
             *(f"sizes {profile}" for profile in target.profiles),

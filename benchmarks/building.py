@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-BUILD = """
+from resident import PEAK
+
+BUILD = (
+    PEAK
+    + """
 import json, resource, sys, time
 start = time.perf_counter()
 from fdcn.bundle import Bundle
@@ -18,10 +22,11 @@ usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSA
 print(json.dumps({
     "seconds": time.perf_counter() - start,
     "cpu_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
-    "peak_bytes": sum(u.ru_maxrss for u in usage) * 1024,
+    "peak_bytes": peak_bytes() + usage[1].ru_maxrss * 1024,
     "engine_bytes": {name: built.bundle.manifest.files[g.file].bytes for name, g in built.engine.graphs.items()},
 }))
 """
+)
 
 
 def build_apart(bundle: Path, precision: str, compute: str, plugin: str) -> dict:

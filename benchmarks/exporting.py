@@ -5,14 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXPORT = """
-import json, resource, sys, time
+from resident import PEAK
+
+EXPORT = (
+    PEAK
+    + """
+import json, sys, time
 start = time.perf_counter()
 from fdcn.export.exporter import export
 export(sys.argv[1], sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": time.perf_counter() - start, "peak_bytes": peak}))
+print(json.dumps({"seconds": time.perf_counter() - start, "peak_bytes": peak_bytes()}))
 """
+)
 
 
 def export_apart(checkpoint: Path, bundle: Path) -> dict[str, float]:

@@ -107,7 +107,10 @@ def export_graph(source: GraphSource, draft: Draft, identity: Mapping[str, str])
     embed_operator(model)
     stamp(model, source.name, __version__, {**identity, **weights.shared(model, module)})
     data = write(model, draft.path, source.name)
-    # A large module must be gone before the next one is built; torch's tracer leaves it in reference cycles.
+    # A large module must be gone before the next one is built; torch's tracer leaves it in reference cycles, and
+    # onnxscript's rules, which live as long as the process, keep the last graph that they have seen.
+    for value in model.graph.initializers.values():
+        value.const_value = None
     del module, model
     gc.collect()
     return Graph(file=draft.inside(f"{source.name}.onnx"), data=[draft.inside(name) for name in data])

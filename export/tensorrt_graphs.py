@@ -12,6 +12,7 @@ from fdcn.export.passes.fold_constants import fold_constants
 from fdcn.export.passes.half_precision import half_precision
 from fdcn.export.passes.strip_operator import strip_operator
 from fdcn.export.profiles import Axes
+from fdcn.export.read import read
 from fdcn.plugins import spec
 
 HALF = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
@@ -68,18 +69,11 @@ _MEND = "run fdcn export again"
 
 
 def _read(source: Path, name: str) -> ir.Model:
-    try:
-        model = ir.load(source)
-    except Exception as error:  # protobuf's and onnx_ir's errors have no common base but this one
-        raise FdcnError(f"{source} is no ONNX file that can be read ({_line(error)}); {_MEND}") from error
+    model = read(source)
     if (model.producer_name, model.graph.name) != ("fdcn", name):
         found = f"graph {model.graph.name!r} of {model.producer_name or 'an unnamed producer'}"
         raise FdcnError(f"{source} holds {found}, wanted fdcn's {name}; {_MEND}")
     return model
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
 
 
 def _axes(value: ir.Value) -> list[int | str]:

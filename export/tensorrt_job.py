@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
 from fdcn.errors import FdcnError
@@ -73,6 +74,8 @@ def run(job: Job, progress: Progress = lambda done, total: None) -> dict[str, in
     # Whatever lies in the working directory must not be taken for one of our modules; and allocations of gigabytes,
     # page by page, would take a seventh of the time.
     environment = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ, "PYTHONSAFEPATH": "1"}
+    if named := os.environ.get("PYTHONPATH"):  # which the worker reads in another working directory
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).resolve()) for entry in named.split(os.pathsep))
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-c", _START],

@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import onnx_ir as ir
-
 from fdcn import __version__
 from fdcn.bundle import Bundle, Draft, Engine, Graph, Manifest, drafting
 from fdcn.errors import FdcnError
@@ -16,6 +14,7 @@ from fdcn.export.exporter import digest, export_graph
 from fdcn.export.lock import changing
 from fdcn.export.models.base import GraphSource, ModelSource
 from fdcn.export.passes.stamp import stamp
+from fdcn.export.read import read
 from fdcn.export.tensorrt_job import Progress
 from fdcn.export.write import write
 from fdcn.sizes import latent_size
@@ -78,7 +77,7 @@ def _check(model: ModelSource, m: Manifest, path: Path, new: Path) -> None:
 def _renew(bundle: Bundle, source: GraphSource, draft: Draft, identity: Mapping[str, str], report: Report) -> Graph:
     """One graph with new weights."""
     module, _ = source.build()
-    graph = ir.load(bundle.graph(bundle.manifest.graphs[source.name]))
+    graph = read(bundle.graph(bundle.manifest.graphs[source.name]))
     try:
         shared = weights.replace(graph, module)
     except weights.Changed as reason:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from fdcn.bundle import Bundle, File, Graph, sha256
 from fdcn.export.passes.half_precision import half_precision
+from fdcn.export.read import read
 
 
 def write(bundle: Bundle, folder: Path) -> Bundle:
@@ -16,7 +17,7 @@ def write(bundle: Bundle, folder: Path) -> Bundle:
     """
     graphs, files = {}, {}
     for name, graph in bundle.manifest.graphs.items():
-        model = ir.load(bundle.graph(graph))
+        model = read(bundle.graph(graph))
         half_precision(model, ir.DataType.FLOAT16)
         data = f"{name}.onnx.data"
         ir.save(model, folder / f"{name}.onnx", external_data=data)

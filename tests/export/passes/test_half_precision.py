@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 from onnx_ir.passes.common import ShapeInferencePass
+from resident import PEAK
 
 from fdcn.errors import FdcnError
 from fdcn.export.passes.half_precision import half_precision
@@ -220,17 +221,19 @@ def types(model):
     return {value.name: value.dtype for node in model.graph for value in node.outputs}
 
 
-CONVERT = """
-import resource, sys
+CONVERT = (
+    PEAK
+    + """
+import sys
 import onnx_ir as ir
 from fdcn.export.passes.half_precision import half_precision
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-before = peak()
+before = peak_bytes()
 model = ir.load(sys.argv[1])
 half_precision(model, ir.DataType.FLOAT16)
 ir.save(model, sys.argv[2], external_data="half.data")
-print(peak() - before)
+print(peak_bytes() - before)
 """
+)
 
 
 def test_memory(tmp_path):
