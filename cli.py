@@ -367,6 +367,12 @@ def merge(first: Path, second: Path, output: Path | None) -> None:
     help="What runs the network.",
 )
 @click.option(
+    "--device",
+    type=click.IntRange(0),
+    metavar="N",
+    help="The GPU to run on, by CUDA's number, for TensorRT. [default: the first, 0]",
+)
+@click.option(
     "--build-if-missing",
     is_flag=True,
     help="On a GPU that the bundle has no engine for, build one, once for all who share the user's cache.",
@@ -380,6 +386,7 @@ def run(
     latents: Path | None,
     noise: Path | None,
     backend: str,
+    device: int | None,
     build_if_missing: bool,
     allow_bundled_code: bool,
     labels: tuple[str, ...],
@@ -397,7 +404,7 @@ def run(
     preview = output.with_suffix(".gif") if preview_every else None
     check_writable(output, latents, preview)
     initial = read_array(noise) if noise else None
-    pipe = Pipeline(*_opened(bundle, backend, build_if_missing, allow_bundled_code))
+    pipe = Pipeline(*_opened(bundle, backend, build_if_missing, allow_bundled_code, device))
     click.echo(pipe.backend.name)
     started = time.perf_counter()
     with progress_bar("sampling") as progress:
@@ -415,26 +422,32 @@ def run(
     click.echo(f"wrote {images.save(output)}: {many} of {format_size(images.request.size)} in {took:.2f} s")
 
 
-def _opened(path: Path, backend: str, build_if_missing: bool, allow_bundled_code: bool) -> "tuple[Bundle, Backend]":
+def _opened(
+    path: Path, backend: str, build_if_missing: bool, allow_bundled_code: bool, device: int | None = None
+) -> "tuple[Bundle, Backend]":
     """A bundle and the backend that runs it; with an engine for this machine's GPU in it, if that is wanted."""
     from fdcn import gpu
     from fdcn.bundle import Bundle
     from fdcn.runtime.backends import open_backend
 
     bundle = Bundle.open(path)
-    device = gpu.first() if build_if_missing and backend != "onnxruntime" else None
-    if device is not None:
+    if build_if_missing and device:
+        raise click.UsageError(
+            f"--build-if-missing builds for the first GPU: set CUDA_VISIBLE_DEVICES={device}, without --device {device}"
+        )
+    first = gpu.first() if build_if_missing and backend != "onnxruntime" else None
+    if first is not None:
         from fdcn.runtime.backends import choice
 
         engines = [engine for engine in bundle.manifest.engines if engine.backend == choice.NAME]
-        machine = choice.survey(device, engines)
+        machine = choice.survey(first, engines)
         if all(choice.obstacle(path, engine, machine, allow_bundled_code) for engine in engines):
             with needing("export"):
                 from fdcn.export.on_demand import with_engine
 
                 with progress_bar("building") as progress:
                     bundle = with_engine(bundle, progress, say)
-    return bundle, open_backend(bundle, backend, allow_bundled_code)
+    return bundle, open_backend(bundle, backend, allow_bundled_code, device)
 
 
 @cli.command()
@@ -525,6 +538,107 @@ def verify(
     if not report.passed:
         raise FdcnError(f"{report.verdict()}; build it again, or in another precision")
     click.echo(report.verdict())
+
+
+@cli.command()
+@BUNDLE
+@click.option(
+    "--size", "sizes", type=Size(), multiple=True, help="Size of the pictures; repeatable. [default: the training size]"
+)
+@click.option(
+    "--batch",
+    "batches",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Pictures at once; repeatable. [default: 1 and 4]",
+)
+@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
+@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network. Of TensorRT, every engine that this machine can load.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    metavar="KEY",
+    multiple=True,
+    help="Only this engine of the bundle, or portable for the graphs as exported; repeatable.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="About how long each thing is timed, at least three times.",
+)
+@click.option("--repeats", type=click.IntRange(1), metavar="N", help="Time each thing N times instead.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all numbers.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw them.")
+@click.option(
+    "--compare",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    metavar="A.json B.json",
+    help="Measure nothing: say how many times as fast B is.",
+)
+@click.option(
+    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
+)
+def bench(
+    bundle: Path,
+    sizes: tuple[tuple[int, int], ...],
+    batches: tuple[int, ...],
+    solver: str | None,
+    steps: int | None,
+    backend: str,
+    engines: tuple[str, ...],
+    seconds: float,
+    repeats: int | None,
+    json_file: Path | None,
+    plot: Path | None,
+    compare: tuple[Path, Path] | None,
+    allow_bundled_code: bool,
+) -> None:
+    """Measure time and memory: the network alone, and from labels to encoded pictures.
+
+    Beside what this machine does at its best, and only after the results were compared with the exported graphs'.
+    Status 1 where they differ by more than the precision explains; that has no times.
+    """
+    from fdcn.bench import cases, report, subjects, table
+
+    if compare:
+        from fdcn.bench.compare import print_comparison
+
+        if json_file or plot:
+            raise click.UsageError("--compare measures nothing: leave out --json and --plot")
+        print_comparison(report.load(compare[0]), report.load(compare[1]))
+        return
+    from fdcn.bench import run as runs
+    from fdcn.bench.timing import Pace
+    from fdcn.bundle import Bundle
+    from fdcn.errors import FdcnError
+
+    check_writable(json_file, plot)
+    with needing("verify"):
+        if plot:
+            from fdcn.bench.plot import save as save_plot
+    opened = Bundle.open(bundle)
+    chosen = subjects.find(opened, backend, engines, allow_bundled_code)
+    wanted = cases.make(opened, sizes, batches, solver, steps)
+    with progress_bar("measuring") as progress:
+        measured = runs.run(opened, chosen, wanted, Pace(seconds, repeats), progress)
+    table.print_report(measured)
+    if json_file:
+        measured.save(json_file)
+        click.echo(f"wrote {json_file}")
+    if plot:
+        save_plot(measured, plot)
+        click.echo(f"wrote {plot}")
+    if measured.failures:
+        raise FdcnError(f"not timed: {'; '.join(measured.failures)}. Where it differs: fdcn verify{named(bundle)}")
 
 
 @cli.command()

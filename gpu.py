@@ -26,6 +26,8 @@ class Gpu:
     """Newest CUDA version that the driver runs, as 13.0."""
     driver: str | None
     """Version of the kernel driver, as 580.65.06, where NVML says it."""
+    index: int = 0
+    """Its number among the devices that CUDA shows this process."""
 
 
 class NoGpu(OSError):
@@ -43,6 +45,23 @@ def first() -> Gpu | None:
         return None
     except OSError as error:
         raise FdcnError(f"NVIDIA's driver does not work ({error}); install it again, or restart the machine") from error
+
+
+def numbered(index: int | None) -> Gpu | None:
+    """The device of a number; for None the default one, which may be none at all.
+
+    Raises FdcnError where there is no such device, with those that there are, or where the driver does not work.
+    """
+    default = first()
+    if index is None:
+        return default
+    if default is None:
+        raise FdcnError(f"there is no GPU {index}: this machine has no NVIDIA GPU that CUDA sees; leave the device out")
+    found = [default] if index == 0 else devices()
+    if not 0 <= index < len(found):
+        there = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found)
+        raise FdcnError(f"there is no GPU {index}; there are {there} (CUDA_VISIBLE_DEVICES chooses which are seen)")
+    return found[index]
 
 
 def devices() -> list[Gpu]:
@@ -73,7 +92,7 @@ def _device(library: Any, index: int, cuda: str, driver: str | None) -> Gpu:
     for value, attribute in zip(capability, COMPUTE_CAPABILITY, strict=True):
         _call(library, "cuDeviceGetAttribute", ctypes.byref(value), attribute, device)
     compute = "sm_" + "".join(str(value.value) for value in capability)
-    return Gpu(name.value.decode(errors="replace"), compute, memory.value, cuda, driver)
+    return Gpu(name.value.decode(errors="replace"), compute, memory.value, cuda, driver, index)
 
 
 def _call(library: Any, function: str, *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""The operator's kernel on a GPU, launched from Python through cuda-python."""
+"""Kernels on a GPU, launched from Python through cuda-python: the operator's, and how any is loaded."""
 
 import ctypes
 import functools
@@ -35,7 +35,7 @@ class Launch:
             return
         arguments = self._arguments
         arguments.projection, arguments.prior, arguments.s_max, arguments.out = projection, prior, s_max, out
-        _call(
+        call(
             "cuLaunchKernel",
             self._function,
             *self.grid,
@@ -67,31 +67,40 @@ class _Arguments(ctypes.Structure):
 
 
 def _function(dtype: str) -> Any:
-    """The kernel in the current context, loaded there."""
+    """The operator's kernel in the current context, loaded there."""
+    return function(nvrtc.OPERATOR, nvrtc.ENTRIES[dtype])
+
+
+def function(source: nvrtc.Source, name: str) -> Any:
+    """A kernel of a file, compiled for the current context's device and loaded there: what cuLaunchKernel takes.
+
+    Raises FdcnError where nothing can compile for the device, and RuntimeError with what the driver said.
+    """
     from cuda.bindings import driver
 
-    device = _call("cuCtxGetDevice")
+    device = call("cuCtxGetDevice")
     attribute = driver.CUdevice_attribute
     major, minor = (
-        _call("cuDeviceGetAttribute", value, device)
+        call("cuDeviceGetAttribute", value, device)
         for value in (
             attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
             attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
         )
     )
-    kernel = _call("cuLibraryGetKernel", _library(f"sm_{major}{minor}"), nvrtc.ENTRIES[dtype].encode())
-    return _call("cuKernelGetFunction", kernel)
+    kernel = call("cuLibraryGetKernel", _library(source, f"sm_{major}{minor}"), name.encode())
+    return call("cuKernelGetFunction", kernel)
 
 
 @functools.cache
-def _library(compute: str) -> Any:
-    """The kernels for one architecture, which every context of the process shares."""
-    compiler = nvrtc.get(newest=_call("cuDriverGetVersion") // 1000)
-    code = nvrtc.image(compute, compiler).read_bytes() + b"\0"  # which ends PTX
-    return _call("cuLibraryLoadData", code, [], [], 0, [], [], 0)
+def _library(source: nvrtc.Source, compute: str) -> Any:
+    """The kernels of a file for one architecture, which every context of the process shares."""
+    compiler = nvrtc.get(newest=call("cuDriverGetVersion") // 1000)
+    code = nvrtc.image(compute, compiler, source).read_bytes() + b"\0"  # which ends PTX
+    return call("cuLibraryLoadData", code, [], [], 0, [], [], 0)
 
 
-def _call(function: str, *arguments: Any) -> Any:
+def call(function: str, *arguments: Any) -> Any:
+    """Call CUDA's driver; what it gives, without the status. Raises RuntimeError with the status's name."""
     from cuda.bindings import driver
 
     status, *results = getattr(driver, function)(*arguments)

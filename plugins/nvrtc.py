@@ -1,4 +1,4 @@
-"""NVIDIA's runtime compiler: the operator's kernel for a machine without nvcc, kept in the user's cache.
+"""NVIDIA's runtime compiler: kernels for a machine without nvcc, kept in the user's cache.
 
     python -m fdcn.plugins.nvrtc sm_86          # compiles, prints the path
 
@@ -28,6 +28,25 @@ SOURCE = "entries.cu"
 HEADERS = ("kernel.cuh", "shape.h", "tap.h")
 ENTRIES = {dtype: f"fdcn_{dtype}" for dtype in spec.DTYPES}
 """Name of the kernel in compiled code, by the dtype of the projection; `entries.cu` has the parameters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file of kernels, and the headers of this project that it includes."""
+
+    folder: Path
+    file: str
+    headers: tuple[str, ...]
+    """Beside the file. contract.h, which is generated, is always there."""
+    macros: tuple[str, ...] = ()
+
+
+def operator(dtypes: Sequence[str] = spec.DTYPES) -> Source:
+    """MultiScaleDCN for projections of these dtypes."""
+    return Source(SOURCES, SOURCE, HEADERS, tuple(f"FDCN_{dtype.upper()}" for dtype in dtypes))
+
+
+OPERATOR = operator()
 
 _WHEELS = {13: ("cu13/lib", "cu13/include"), 12: ("cuda_nvrtc/lib", "cuda_runtime/include")}
 """Folders of the library and of CUDA's headers in the wheels of a CUDA version, below site-packages/nvidia."""
@@ -67,27 +86,27 @@ def get(newest: int | None = None) -> Compiler:
     )
 
 
-def cubin(compute: str, compiler: Compiler, dtypes: Sequence[str] = spec.DTYPES) -> Path:
+def cubin(compute: str, compiler: Compiler, source: Source = OPERATOR) -> Path:
     """Machine code for one architecture, such as sm_86. Raises FdcnError for one that the compiler does not know."""
-    return _compile(_architecture(compute, compiler), "CUBIN", compiler, dtypes)
+    return _compile(_architecture(compute, compiler), "CUBIN", compiler, source)
 
 
-def ptx(compute: str, compiler: Compiler, dtypes: Sequence[str] = spec.DTYPES) -> Path:
+def ptx(compute: str, compiler: Compiler, source: Source = OPERATOR) -> Path:
     """Code that a driver finishes, for an architecture and all newer ones. Raises FdcnError as `cubin`."""
-    return _compile(_architecture(compute, compiler), "PTX", compiler, dtypes)
+    return _compile(_architecture(compute, compiler), "PTX", compiler, source)
 
 
-def image(compute: str, compiler: Compiler) -> Path:
+def image(compute: str, compiler: Compiler, source: Source = OPERATOR) -> Path:
     """Code that a GPU of this architecture runs: a cubin, or PTX where the compiler is older than the GPU."""
     number = _number(compute)
     if number in compiler.architectures:
-        return cubin(compute, compiler)
+        return cubin(compute, compiler, source)
     older = [known for known in compiler.architectures if known < number]
     if not older:
         raise FdcnError(
             f"{compiler} does not compile for {compute}; the oldest it knows is sm_{compiler.architectures[0]}"
         )
-    return ptx(f"sm_{max(older)}", compiler)
+    return ptx(f"sm_{max(older)}", compiler, source)
 
 
 def _number(compute: str) -> int:
@@ -105,29 +124,31 @@ def _architecture(compute: str, compiler: Compiler) -> int:
     return number
 
 
-def _compile(architecture: int, kind: str, compiler: Compiler, dtypes: Sequence[str]) -> Path:
+def _compile(architecture: int, kind: str, compiler: Compiler, source: Source) -> Path:
     target = f"{'sm' if kind == 'CUBIN' else 'compute'}_{architecture}"
-    options = [f"--gpu-architecture={target}", "--std=c++17", *(f"--define-macro=FDCN_{d.upper()}" for d in dtypes)]
-    files = {name: (SOURCES / name).read_bytes() for name in (SOURCE, *HEADERS)}
+    options = [f"--gpu-architecture={target}", "--std=c++17", *(f"--define-macro={m}" for m in source.macros)]
+    files = {name: (source.folder / name).read_bytes() for name in (source.file, *source.headers)}
     files["contract.h"] = contract.header().encode()
     made_from = [str(compiler.version), kind, *options]
     made_from += [part for name in sorted(files) for part in (name, files[name].decode())]
-    name = f"kernel-{target}.{kind.lower()}"
-    return cache.artifact(name, made_from, lambda out: out.write_bytes(_call(compiler, files, options, kind)))
+    name = f"{Path(source.file).stem}-{target}.{kind.lower()}"
+    return cache.artifact(
+        name, made_from, lambda out: out.write_bytes(_call(compiler, files, source.file, options, kind))
+    )
 
 
-def _call(compiler: Compiler, files: dict[str, bytes], options: list[str], kind: str) -> bytes:
-    """Compile `SOURCE` of the files, which are also all headers that are not CUDA's."""
+def _call(compiler: Compiler, files: dict[str, bytes], main: str, options: list[str], kind: str) -> bytes:
+    """Compile one of the files; the others are all headers that are not CUDA's."""
     for builtins in compiler.library.parent.glob("libnvrtc-builtins.so.*"):  # NVRTC looks for it by its name alone
         ctypes.CDLL(str(builtins))
     library = ctypes.CDLL(str(compiler.library))
-    headers = [name for name in files if name != SOURCE]
+    headers = [name for name in files if name != main]
     options = [*options, f"--include-path={compiler.include}"]
     program = ctypes.c_void_p()
     made = library.nvrtcCreateProgram(
         ctypes.byref(program),
-        files[SOURCE],
-        SOURCE.encode(),
+        files[main],
+        main.encode(),
         len(headers),
         _strings(files[name] for name in headers),
         _strings(name.encode() for name in headers),
@@ -137,7 +158,7 @@ def _call(compiler: Compiler, files: dict[str, bytes], options: list[str], kind:
     try:
         if library.nvrtcCompileProgram(program, len(options), _strings(word.encode() for word in options)):
             log = _output(library, "ProgramLog", program).rstrip(b"\0").decode(errors="replace")
-            raise FdcnError(f"{compiler} cannot compile the kernel; is {compiler.include} of the same CUDA?\n{log}")
+            raise FdcnError(f"{compiler} cannot compile {main}; is {compiler.include} of the same CUDA?\n{log}")
         return _output(library, kind, program).rstrip(b"\0") if kind == "PTX" else _output(library, kind, program)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))

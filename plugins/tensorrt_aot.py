@@ -50,7 +50,7 @@ def register(flavour: Flavour) -> object:
         arguments = trtp.SymIntExprs(len(sizes))
         for i, size in enumerate(sizes):
             arguments[i] = trtp.SymInt32(size)
-        code = nvrtc.ptx(compute, compiler, [dtype]).read_bytes()
+        code = nvrtc.ptx(compute, compiler, nvrtc.operator([dtype])).read_bytes()
         return nvrtc.ENTRIES[dtype], code, launch, arguments
 
     tensors = dict.fromkeys(spec.INPUTS, trtp.TensorDesc)

@@ -23,10 +23,11 @@ LAST_FRAME_MILLISECONDS = 2000
 class Images:
     """The result of a run."""
 
-    pixels: np.ndarray
-    """uint8 [B, H, W, C], C 1 or 3, exactly the size asked for."""
-    latents: np.ndarray
-    """float32 [B, C, h, w], as the network gave them, at the rounded-up size."""
+    pixels: Any
+    """uint8 [B, H, W, C], C 1 or 3, exactly the size asked for: a NumPy array, or with `on_device` an object with
+    `__dlpack__`."""
+    latents: Any
+    """float32 [B, C, h, w], as the network gave them, at the rounded-up size; an array like `pixels`."""
     previews: list[np.ndarray]
     """Predicted final pictures along the way, each like `pixels`."""
     request: Request
@@ -40,7 +41,7 @@ class Images:
         """
         path = Path(path)
         format = picture_format(path)
-        picture = self._picture(self.pixels)
+        picture = self._picture(_on_host(self.pixels))
         options: dict[str, Any] = {"quality": QUALITY}
         if format == "PNG":
             options = {"pnginfo": self._png_metadata()}
@@ -60,7 +61,7 @@ class Images:
         """Write the predictions along the way, and the result, as an animated GIF. Returns the path."""
         frames = [
             self._picture(pixels).convert("P", palette=Image.Palette.ADAPTIVE)
-            for pixels in [*self.previews, self.pixels]
+            for pixels in [*self.previews, _on_host(self.pixels)]
         ]
         times = [FRAME_MILLISECONDS] * len(self.previews) + [LAST_FRAME_MILLISECONDS]
         replace_file(
@@ -71,7 +72,8 @@ class Images:
 
     def save_latents(self, path: str | Path) -> Path:
         """Write the final latents as .npy. Returns the path."""
-        replace_file(Path(path), lambda file: np.save(file, self.latents))
+        latents = _on_host(self.latents)
+        replace_file(Path(path), lambda file: np.save(file, latents))
         return Path(path)
 
     def parameters(self) -> dict[str, Any]:
@@ -104,6 +106,13 @@ class Images:
         info.add_text("Software", f"fdcn {__version__}")
         info.add_text("fdcn", json.dumps(self.parameters()))
         return info
+
+
+def _on_host(array: Any) -> np.ndarray:
+    """An array that is about to be written."""
+    if not isinstance(array, np.ndarray):
+        raise FdcnError("these pictures are on the GPU, where nothing can be saved; sample them without on_device")
+    return array
 
 
 def picture_format(path: Path) -> str:

@@ -1,48 +1,84 @@
 """A loaded bundle that makes pictures: `pipe = fdcn.load("fdcn-model"); pipe(labels=["Sneaker"]).save("out.png")`."""
 
+import contextlib
 import functools
-import math
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from fdcn import DEFAULT_BUNDLE
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
-from fdcn.runtime import memory, request
+from fdcn.runtime import job, request
 from fdcn.runtime.backends import open_backend
-from fdcn.runtime.backends.base import Backend
-from fdcn.runtime.images import Images, latent_preview, to_pixels
+from fdcn.runtime.backends.base import Backend, Batch, HasSampler, Sampler
+from fdcn.runtime.gate import Gate
+from fdcn.runtime.images import Images
+from fdcn.runtime.job import Job, Progress
 from fdcn.runtime.plan import SamplerPlan, sampler_plan
 from fdcn.runtime.request import Request, label_name
 from fdcn.runtime.s_max import adjusted_blocks
-from fdcn.runtime.sample import Step, initial_noise, trajectory
-from fdcn.sizes import format_size
-
-TOKENS_AT_ONCE = 4096
-"""Images are sampled together until an evaluation has so many tokens: more gains nothing on a CPU."""
-Progress = Callable[[int, int], None]
-"""Told how many evaluations of the network are done, and how many there are."""
+from fdcn.runtime.sample import HostSampler
+from fdcn.runtime.worker import Check, Worker
 
 
-def load(path: str | Path = DEFAULT_BUNDLE, backend: str = "auto", *, allow_bundled_code: bool = False) -> "Pipeline":
+def load(
+    path: str | Path = DEFAULT_BUNDLE,
+    backend: str = "auto",
+    *,
+    device: int | None = None,
+    warmup: Sequence[tuple[int, int, int]] = (),
+    allow_bundled_code: bool = False,
+) -> "Pipeline":
     """Open a bundle for sampling on "auto", "onnxruntime" or "tensorrt".
 
-    `allow_bundled_code` lets an engine's plugin library be loaded from the bundle itself, where none is installed.
+    `device` is the number of the GPU, the first by default. `warmup` lists (width, height, images) that are to be fast
+    from the first time on, with the bundle's solver, steps and guidance. `allow_bundled_code` lets an engine's plugin
+    library be loaded from the bundle itself, where none is installed.
     Raises FdcnError where that cannot be done.
     """
-    bundle = Bundle.open(path)
-    return Pipeline(bundle, open_backend(bundle, backend, allow_bundled_code))
+    pipe = Pipeline(Bundle.open(path), backend, device=device, allow_bundled_code=allow_bundled_code)
+    try:
+        pipe.warm_up(warmup)
+    except BaseException:
+        pipe.close()
+        raise
+    return pipe
 
 
 class Pipeline:
-    """The sampler around a bundle's network, on a backend that is named or already open."""
+    """The sampler around a bundle's network, on a backend that is named, or already open and then not closed here.
 
-    def __init__(self, bundle: Bundle, backend: str | Backend = "auto") -> None:
+    Several threads may call one. `with` closes it at the end.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: str | Backend = "auto",
+        *,
+        device: int | None = None,
+        allow_bundled_code: bool = False,
+    ) -> None:
         self.bundle = bundle
-        self.backend = open_backend(bundle, backend) if isinstance(backend, str) else backend
+        with contextlib.ExitStack() as closing:
+            self.backend: Backend
+            if isinstance(backend, str):
+                self.backend = opened = open_backend(bundle, backend, allow_bundled_code, device)
+                closing.callback(opened.close)
+            else:
+                self.backend = backend
+            self._sampler = _sampler(self.backend, bundle)
+            closing.callback(self._sampler.close)
+            self._gate = Gate("the pipeline", closing.pop_all().close)
+        # It knows the sampler, not the pipeline: so this can be collected, and the thread ends with its work.
+        self._worker: Worker[Job, Images] = Worker(
+            functools.partial(_together, self._gate, self._sampler),
+            functools.partial(_sample, self._gate, self._sampler),
+        )
+        weakref.finalize(self, self._worker.finish)
 
     def __call__(
         self,
@@ -59,9 +95,11 @@ class Pipeline:
         guidance_channels: Literal["all", "3"] = "all",
         guidance_interval: tuple[float, float] = (0.0, 1.0),
         s_max_adjust: bool | None = None,
-        noise: np.ndarray | None = None,
+        noise: Any | None = None,
         preview_every: int = 0,
         progress: Progress = lambda done, total: None,
+        on_device: bool = False,
+        stream: int | None = None,
     ) -> Images:
         """Sample pictures.
 
@@ -73,48 +111,74 @@ class Pipeline:
             solver, steps, last_step: see `solvers.SOLVERS`; `last_step` in (0, 1) is for Euler and Heun.
             guidance, guidance_channels, guidance_interval: see `plan.Guidance`; 1 is none.
             s_max_adjust: lengthen taps for sizes beyond training; the bundle's default when None.
-            noise: initial latent [images, C, h, w]; it sets the size and the number of images.
+            noise: initial latent [images, C, h, w]; it sets the size and the number of images. A NumPy array or any
+                with `__dlpack__`, for TensorRT also float32 on its GPU.
             preview_every: keep the predicted final picture every so many evaluations, 0 for never.
-            progress: told after each evaluation.
+            progress: told after each evaluation, or at the end of pictures that a GPU makes in one piece. What it
+                raises ends the run.
+            on_device: leave pixels and latents on the GPU, as objects with `__dlpack__`; TensorRT alone.
+            stream: the CUDA stream to work on, as a number; TensorRT alone.
 
         Raises FdcnError for an impossible request, one that needs more memory than is free, or a result that
-        is not finite.
+        is not finite; and where the pipeline was closed.
         """
-        wanted = request.resolve(
-            self.bundle.manifest,
-            labels=labels,
-            count=count,
-            size=size,
-            seed=seed,
-            seeds=seeds,
-            solver=solver,
-            steps=steps,
-            last_step=last_step,
-            guidance=guidance,
-            guidance_channels=guidance_channels,
-            guidance_interval=guidance_interval,
-            s_max_adjust=s_max_adjust,
-            noise=noise,
-        )
-        if preview_every < 0:
-            raise FdcnError(f"preview_every counts evaluations from 1, 0 is never; not {preview_every}")
-        plan = self.plan(wanted)
-        batches = self._batches(wanted, plan)
-        rows, total = len(plan.rows), len(plan.rows) * len(batches)
-        latents, pixels, previews = [], [], []
-        for b, images in enumerate(batches):
-            report = functools.partial(_report, progress, b * rows, total)
-            latent, frames = self._sample(wanted, plan, images, preview_every, report)
-            latents.append(latent)
-            pixels.append(self._picture(latent, wanted))
-            previews.append(frames)
-        return Images(
-            pixels=np.concatenate(pixels),
-            latents=np.concatenate(latents),
-            previews=[np.concatenate(frame) for frame in zip(*previews, strict=True)],
-            request=wanted,
-            names=[label_name(self.bundle.manifest, label) for label in wanted.labels],
-        )
+        with self._gate.inside():
+            wanted = self._job(
+                labels,
+                count=count,
+                size=size,
+                seed=seed,
+                seeds=seeds,
+                solver=solver,
+                steps=steps,
+                last_step=last_step,
+                guidance=guidance,
+                guidance_channels=guidance_channels,
+                guidance_interval=guidance_interval,
+                s_max_adjust=s_max_adjust,
+                noise=noise,
+                preview_every=preview_every,
+                progress=progress,
+                on_device=on_device,
+                stream=stream,
+            )
+            return _sampled(job.sample(self._sampler, [wanted]))
+
+    def submit(self, labels: Sequence[str | int] | None = None, **options: Any) -> "Future[Images]":
+        """Sample pictures in another thread; the arguments are those of a call.
+
+        What waits is sampled together where size, solver, steps, guidance and S_max rule are the same. `progress` is
+        called in that thread. A future can be cancelled until its pictures are begun. Raises FdcnError for an
+        impossible request at once; what goes wrong later is the future's exception.
+        """
+        with self._gate.inside():
+            wanted = self._job(labels, **options)
+            job.split(self._sampler, wanted.batch)
+        return self._worker.submit(wanted)
+
+    def warm_up(self, shapes: Sequence[tuple[int, int, int]]) -> None:
+        """Do ahead what the first run of each (width, height, images) would wait for. Raises as a call does."""
+        for shape in shapes:
+            if len(shape) != 3 or any(number < 1 for number in shape):
+                raise FdcnError(f"{shape} is not (width, height, images), such as (256, 256, 8), to warm up")
+            width, height, images = shape
+            with self._gate.inside():
+                wanted = self._job([0], count=images, size=(width, height))
+                parts = job.split(self._sampler, wanted.batch)
+                for part in {len(part.labels): part for part in parts}.values():
+                    self._sampler.warm_up(part)
+
+    def close(self) -> None:
+        """Finish what is running and give back memory; what waits and later calls get FdcnError. Once is enough."""
+        self._worker.close(self._gate.error)
+        self._gate.close()
+        self._worker.join()
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def plan(self, wanted: Request) -> SamplerPlan:
         """The sampler's table for a request."""
@@ -144,55 +208,55 @@ class Pipeline:
             ]
         return []
 
-    def _sample(
-        self, wanted: Request, plan: SamplerPlan, images: slice, preview_every: int, done: Callable[[int], None]
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """One batch's final latent and the predictions along the way; `done` is told each evaluation, from 1."""
-        frames: list[np.ndarray] = []
-        latent = np.empty(0)
-        with np.errstate(over="ignore", invalid="ignore"):  # the result is looked at instead
-            for r, step in enumerate(self._trajectory(wanted, plan, images), start=1):
-                latent = step.point
-                if preview_every and r % preview_every == 0 and r < len(plan.rows):
-                    frames.append(self._picture(step.predicted, wanted))
-                done(r)
-        if not np.isfinite(latent).all():
-            raise FdcnError(
-                f"sampling left float32's range (guidance {wanted.guidance.scale:g}); lower it or take more steps"
-            )
-        return latent, frames
-
-    def _trajectory(self, wanted: Request, plan: SamplerPlan, images: slice) -> Iterator[Step]:
-        model, seeds = self.bundle.manifest.model, wanted.seeds[images]
-        if wanted.noise is not None:
-            noise = wanted.noise[images]
-        else:
-            noise = initial_noise(seeds, (model.channels, *wanted.latent))
-        return trajectory(self.backend, plan, noise, wanted.labels[images], seeds, null=model.classes)
-
-    def _batches(self, wanted: Request, plan: SamplerPlan) -> list[slice]:
-        """Which images are sampled together, as far as memory goes. Raises FdcnError where one alone is too large."""
-        m = self.bundle.manifest
-        tokens = math.prod(wanted.latent) // m.model.patch**2 * max(len(row.passes) for row in plan.rows)
-        elements = math.prod(wanted.latent)
-        decoding = elements * m.pixel_factor**2 * m.memory.pixel + elements**2 * m.memory.latent_pair
-        need, free = max(tokens * m.memory.token, decoding), memory.available_bytes()
-        if free is not None and need > free:
-            raise FdcnError(
-                f"{format_size(wanted.size)} needs about {memory.format_bytes(need)} of memory, "
-                f"{memory.format_bytes(free)} are free; choose a smaller size"
-            )
-        together = max(1, min(TOKENS_AT_ONCE // tokens, (free or need) // need))
-        images = len(wanted.labels)
-        return [slice(i, min(i + together, images)) for i in range(0, images, together)]
-
-    def _picture(self, latent: np.ndarray, wanted: Request) -> np.ndarray:
-        with np.errstate(invalid="ignore"):
-            picture = self.backend.decode(latent)
-            if picture is None:
-                picture = latent_preview(latent, self.bundle.manifest.pixel_factor)
-            return to_pixels(picture, wanted.size)
+    def _job(
+        self,
+        labels: Sequence[str | int] | None,
+        *,
+        preview_every: int = 0,
+        progress: Progress = lambda done, total: None,
+        on_device: bool = False,
+        stream: int | None = None,
+        **options: Any,
+    ) -> Job:
+        """A request, checked, and what it is sampled from."""
+        manifest = self.bundle.manifest
+        wanted = request.resolve(manifest, labels=labels, **options)
+        if preview_every < 0:
+            raise FdcnError(f"preview_every counts evaluations from 1, 0 is never; not {preview_every}")
+        if not isinstance(stream, int | None):
+            raise FdcnError(f"stream is a CUDA stream's number, as torch's stream.cuda_stream; not {stream!r}")
+        batch = Batch(
+            plan=self.plan(wanted),
+            labels=wanted.labels,
+            seeds=wanted.seeds,
+            null=manifest.model.classes,
+            latent=(manifest.model.channels, *wanted.latent),
+            size=wanted.size,
+            noise=wanted.noise,
+            preview_every=preview_every,
+            on_device=on_device,
+            stream=stream,
+        )
+        return Job(wanted, batch, [label_name(manifest, label) for label in wanted.labels], progress)
 
 
-def _report(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
+def _sampler(backend: Backend, bundle: Bundle) -> Sampler:
+    return backend.sampler() if isinstance(backend, HasSampler) else HostSampler(backend, bundle.manifest)
+
+
+def _together(gate: Gate, sampler: Sampler, job: Job) -> int:
+    with gate.inside():
+        return sampler.together(job.batch)
+
+
+def _sample(gate: Gate, sampler: Sampler, jobs: Sequence[Job], check: Check) -> list[Images | BaseException]:
+    with gate.inside():
+        return job.sample(sampler, jobs, check)
+
+
+def _sampled(results: Sequence[Images | BaseException]) -> Images:
+    """The result of a job that was alone; raises what its progress did."""
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result

@@ -5,7 +5,7 @@ import difflib
 import math
 import operator
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from fdcn.sizes import format_size, latent_size
 NEAREST = 4
 SEED_RANGE = 1 << 64
 IMAGES_AT_MOST = 100_000
+ON_HOST = 1
+"""kDLCPU of DLPack's devices."""
 EVERY_CLASS_UP_TO = 10
 """A model of at most so many classes shows each once by default."""
 
@@ -36,8 +38,9 @@ class Request:
     last_step: float | None
     guidance: Guidance
     s_max_adjust: bool
-    noise: np.ndarray | None
-    """The initial latent, float32 [images, C, *latent], or None to draw it from the seeds."""
+    noise: Any | None
+    """The initial latent, float32 [images, C, *latent], or None to draw it from the seeds: a NumPy array, or an object
+    with `__dlpack__` where it lies on a GPU."""
 
 
 def resolve(
@@ -55,7 +58,7 @@ def resolve(
     guidance_channels: Literal["all", "3"] = "all",
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     s_max_adjust: bool | None = None,
-    noise: np.ndarray | None = None,
+    noise: Any | None = None,
 ) -> Request:
     """Complete a request, whose arguments are those of `Pipeline.__call__`. Raises FdcnError for impossible ones."""
     sampling = manifest.sampling
@@ -70,7 +73,7 @@ def resolve(
         raise FdcnError("no label was given: name at least one class")
     if noise is not None:
         noise = _checked_noise(manifest, noise)
-        chosen, size = _labels_of_noise(chosen, len(noise)), _size_of_noise(manifest, noise, size)
+        chosen, size = _labels_of_noise(chosen, noise.shape[0]), _size_of_noise(manifest, noise, size)
     size = size or _pair(manifest.fixed_size or manifest.train_size)
     _check_size(manifest, size)
     if seeds is not None and len(seeds) != len(chosen):
@@ -130,21 +133,42 @@ def _labels_of_noise(labels: list[int], images: int) -> list[int]:
     return labels
 
 
-def _checked_noise(manifest: Manifest, noise: np.ndarray) -> np.ndarray:
-    c, p = manifest.model.channels, manifest.model.patch
-    if noise.ndim != 4 or noise.shape[1] != c or 0 in noise.shape or noise.shape[2] % p or noise.shape[3] % p:
-        raise FdcnError(
-            f"the noise has shape {list(noise.shape)}, expected [images, {c}, height, width] "
-            f"with sides in multiples of {p}"
-        )
+def _checked_noise(manifest: Manifest, noise: Any) -> Any:
+    """Noise as a NumPy array of float32, unless it lies on a GPU: then it stays there, and nobody looks at its numbers.
+
+    Raises FdcnError where it is no noise for this model.
+    """
+    if not isinstance(noise, np.ndarray):
+        if not hasattr(noise, "__dlpack__"):
+            raise FdcnError(
+                f"the noise is a {type(noise).__name__}, not an array; give NumPy's, or one with __dlpack__"
+            )
+        if noise.__dlpack_device__()[0] != ON_HOST:
+            _check_shape(manifest, noise)
+            if not str(noise.dtype).endswith("float32"):
+                raise FdcnError(f"the noise on the GPU is {noise.dtype}; give float32")
+            return noise
+        try:
+            noise = np.from_dlpack(noise)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise FdcnError(f"the noise cannot be read ({str(error)[:100]}); give float32 without gradients") from error
+    _check_shape(manifest, noise)
     if noise.dtype.kind not in "fiu" or not np.isfinite(noise).all():
         raise FdcnError(f"the noise must be finite real numbers, not {noise.dtype} with NaN or infinity")
     return np.ascontiguousarray(noise, np.float32)
 
 
-def _size_of_noise(manifest: Manifest, noise: np.ndarray, size: tuple[int, int] | None) -> tuple[int, int]:
+def _check_shape(manifest: Manifest, noise: Any) -> None:
+    shape, c, p = tuple(noise.shape), manifest.model.channels, manifest.model.patch
+    if len(shape) != 4 or shape[1] != c or 0 in shape or shape[2] % p or shape[3] % p:
+        raise FdcnError(
+            f"the noise has shape {list(shape)}, expected [images, {c}, height, width] with sides in multiples of {p}"
+        )
+
+
+def _size_of_noise(manifest: Manifest, noise: Any, size: tuple[int, int] | None) -> tuple[int, int]:
     """The size that the noise implies, or the one asked for where it is covered by just this latent."""
-    latent, factor = noise.shape[2:], manifest.pixel_factor
+    latent, factor = tuple(noise.shape[2:]), manifest.pixel_factor
     whole = (latent[1] * factor, latent[0] * factor)
     if size is None:
         return whole

@@ -1,15 +1,25 @@
-"""The one sampling loop."""
+"""The one sampling loop, around any backend."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from fdcn.bundle import Manifest
+from fdcn.errors import FdcnError
+from fdcn.runtime import memory
 from fdcn.runtime.advance import State
-from fdcn.runtime.backends.base import Backend
-from fdcn.runtime.conditioning import conditioned_rows
+from fdcn.runtime.arena import Arena, Modulations
+from fdcn.runtime.backends.base import Backend, Batch, Sampled
+from fdcn.runtime.images import latent_preview, to_pixels
 from fdcn.runtime.noise import normals
-from fdcn.runtime.plan import SamplerPlan
+from fdcn.runtime.plan import Row, SamplerPlan
+from fdcn.sizes import format_size
+
+TOKENS_AT_ONCE = 4096
+"""Images are sampled together until an evaluation has so many tokens: more gains nothing on a CPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +32,86 @@ class Step:
     """The next point; the last step's is the result."""
 
 
+class HostSampler:
+    """A `base.Sampler` whose arrays are NumPy's. The backend stays its opener's; several threads may use one."""
+
+    def __init__(self, backend: Backend, manifest: Manifest) -> None:
+        self._backend, self._manifest = backend, manifest
+        self._arena = Arena(backend)
+
+    def together(self, batch: Batch) -> int:
+        """How many images fill an evaluation, as far as memory goes."""
+        if batch.on_device or batch.stream is not None or not isinstance(batch.noise, np.ndarray | None):
+            raise FdcnError(
+                f"{self._backend.name} works in the host's memory: leave on_device and stream out, and give the noise "
+                "as an array there, as torch's .cpu() does"
+            )
+        m, side = self._manifest, math.prod(batch.latent[1:])
+        tokens = side // m.model.patch**2 * max(len(row.passes) for row in batch.plan.rows)
+        decoding = side * m.pixel_factor**2 * m.memory.pixel + side**2 * m.memory.latent_pair
+        need, free = max(tokens * m.memory.token, decoding), memory.available_bytes()
+        if free is not None and need > free:
+            raise FdcnError(
+                f"{format_size(batch.size)} needs about {memory.format_bytes(need)} of memory, "
+                f"{memory.format_bytes(free)} are free; choose a smaller size"
+            )
+        return max(1, min(TOKENS_AT_ONCE // tokens, (free or need) // need))
+
+    def sample(self, batch: Batch, done: Callable[[int], None]) -> Sampled:
+        """Sample a batch; see `base.Sampler`."""
+        frames: list[np.ndarray] = []
+        latent = np.empty(0)
+        # The result is looked at instead of warnings; and a run that is given up lets go of what it holds.
+        with np.errstate(over="ignore", invalid="ignore"), contextlib.closing(self._trajectory(batch)) as steps:
+            for r, step in enumerate(steps, start=1):
+                latent = step.point
+                if batch.preview_every and r % batch.preview_every == 0 and r < len(batch.plan.rows):
+                    frames.append(self._picture(step.predicted, batch))
+                done(r)
+        if not np.isfinite(latent).all():
+            raise FdcnError("sampling left float32's range; lower the guidance or take more steps")
+        return Sampled(latent, self._picture(latent, batch), frames)
+
+    def warm_up(self, batch: Batch) -> None:
+        """One evaluation and its picture: sessions open, and their memory has the size that they need."""
+        with np.errstate(over="ignore", invalid="ignore"), contextlib.closing(self._trajectory(batch)) as steps:
+            self._picture(next(steps).point, batch)
+
+    def close(self) -> None:
+        """Forget the modulations."""
+        self._arena = Arena(self._backend)
+
+    def _trajectory(self, batch: Batch) -> Generator[Step, None, None]:
+        noise = initial_noise(batch.seeds, batch.latent) if batch.noise is None else batch.noise
+        with contextlib.closing(self._arena.rows(batch.plan, batch.labels, batch.null)) as rows:
+            yield from trajectory(self._backend, batch.plan, rows, noise, batch.seeds)
+
+    def _picture(self, latent: np.ndarray, batch: Batch) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            picture = self._backend.decode(latent)
+            if picture is None:
+                picture = latent_preview(latent, self._manifest.pixel_factor)
+            return to_pixels(picture, batch.size)
+
+
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> np.ndarray:
     """The latents that a trajectory starts from, one image a seed: float32 [B, *shape]."""
     return np.stack([normals(seed, 0, 0, shape) for seed in seeds])
 
 
 def trajectory(
-    backend: Backend, plan: SamplerPlan, noise: np.ndarray, labels: Sequence[int], seeds: Sequence[int], null: int
+    backend: Backend,
+    plan: SamplerPlan,
+    rows: Iterable[tuple[Row, Modulations]],
+    noise: np.ndarray,
+    seeds: Sequence[int],
 ) -> Iterator[Step]:
-    """Sample one batch from its initial latents [B, C, H, W]; gives each evaluation as it is done."""
+    """Sample one batch from its initial latents [B, C, H, W]; gives each evaluation as it is done.
+
+    `rows` are the plan's, with the modulations of each one's doubled batch.
+    """
     state = State(plan, noise)
-    for r, (row, (modulation, final)) in enumerate(conditioned_rows(backend, plan, labels, null)):
+    for r, (row, (modulation, final)) in enumerate(rows):
         doubled = np.tile(state.point, (len(row.passes), 1, 1, 1))
         s_max = np.tile(row.s_max, (len(doubled), 1, 1))
         v = backend.denoise(row.passes[0].graph, doubled, modulation, final, s_max)

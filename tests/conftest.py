@@ -63,6 +63,17 @@ def ops_library(native_cache) -> Path:
 
 
 @pytest.fixture
+def native_operator(native_cache, monkeypatch):
+    """Let fdcn find the native operator, built; `libraries.find` says the same all through a process."""
+    from fdcn.plugins import libraries
+
+    monkeypatch.setenv("FDCN_CACHE", str(native_cache))
+    libraries.find.cache_clear()
+    yield
+    libraries.find.cache_clear()
+
+
+@pytest.fixture
 def fdcn(tmp_path):
     """Run the command line in a process of its own: fdcn("run", …) → completed process, in an empty folder."""
 

@@ -127,3 +127,16 @@ def test_build_says_that_half_precision_needs_a_gpu(fdcn, tmp_path, tiny_bundle)
     assert len(json.loads(fdcn("inspect", "--json").stdout)["engines"]) == 1
     assert fdcn("build").returncode == 0
     assert len(json.loads(fdcn("inspect", "--json").stdout)["engines"]) == 1
+
+
+def test_a_device_is_a_gpu(fdcn, tiny_bundle, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # whatever this machine has
+    for options, says in (
+        (["--device", 1], "there is no GPU 1: this machine has no NVIDIA GPU"),
+        (["--device", 0, "--backend", "onnxruntime"], "runs on the CPU, not on GPU 0"),
+        (["--device", 1, "--build-if-missing"], "CUDA_VISIBLE_DEVICES=1"),
+    ):
+        done = fdcn("run", tiny_bundle.path, *options)
+        assert done.returncode
+        assert len(done.stderr.splitlines()) == 1
+        assert says in done.stderr

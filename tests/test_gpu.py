@@ -51,3 +51,22 @@ def test_a_driver_that_fails_is_an_error_that_says_so(monkeypatch):
     monkeypatch.setattr(gpu.ctypes, "CDLL", lambda name: Driver(999))
     with pytest.raises(FdcnError, match=r"driver does not work \(cuInit: the reason \(999\)\)"):
         gpu.first()
+
+
+TWO = [gpu.Gpu(name, "sm_90", 1, "13.0", None, index) for index, name in enumerate(("NVIDIA H200", "NVIDIA A10"))]
+
+
+def test_a_device_by_its_number(monkeypatch):
+    monkeypatch.setattr(gpu, "devices", lambda: TWO)
+    assert [gpu.numbered(index) for index in (None, 0, 1)] == [TWO[0], *TWO]
+    with pytest.raises(FdcnError, match=r"no GPU 2; there are 0: NVIDIA H200, 1: NVIDIA A10 \(CUDA_VISIBLE_DEVICES"):
+        gpu.numbered(2)
+    with pytest.raises(FdcnError, match="no GPU -1"):
+        gpu.numbered(-1)
+
+
+def test_a_number_where_there_is_no_device(monkeypatch):
+    monkeypatch.setattr(gpu, "first", lambda: None)
+    assert gpu.numbered(None) is None
+    with pytest.raises(FdcnError, match="no GPU 0: this machine has no NVIDIA GPU"):
+        gpu.numbered(0)

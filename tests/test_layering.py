@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("calib", "data", "export", "plugins", "runtime", "serve", "verify")
+PACKAGES = ("bench", "calib", "data", "export", "plugins", "runtime", "serve", "verify")
 
 LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.sizes")
 BELOW = {
@@ -28,6 +28,15 @@ BELOW = {
     "fdcn.calib": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.calib"),
     "fdcn.serve": (*LEAVES, "fdcn.bundle", "fdcn.runtime", "fdcn.serve"),
     "fdcn.verify": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.verify"),
+    # It runs where engines run: of `verify` it takes what needs no ONNX.
+    "fdcn.bench": (
+        *LEAVES,
+        "fdcn.bundle",
+        "fdcn.plugins.flavours",
+        "fdcn.runtime",
+        *("fdcn.verify.limits", "fdcn.verify.plot", "fdcn.verify.psnr"),
+        "fdcn.bench",
+    ),
     "fdcn.doctor": (*LEAVES, "fdcn.plugins.libraries"),
     "fdcn.terminal": LEAVES,
     "fdcn.inspection": (*LEAVES, "fdcn.bundle", "fdcn.runtime"),
@@ -133,10 +142,10 @@ ALL_BUT_CLICK = "top not in sys.stdlib_module_names and top not in ('click', 'fd
 def test_help_works_where_only_click_is_installed() -> None:
     help_text = run_blocked(ALL_BUT_CLICK, "from fdcn.cli import main; sys.argv = ['fdcn', '--help']; main()")
     commands = help_text.partition("Commands:")[2].split()
-    assert {"export", "build", "run", "verify", "inspect", "doctor"} <= set(commands)
+    assert {"export", "build", "run", "verify", "bench", "inspect", "doctor"} <= set(commands)
 
 
-@pytest.mark.parametrize("command", ["export", "build", "run", "verify", "inspect", "doctor"])
+@pytest.mark.parametrize("command", ["export", "build", "run", "verify", "bench", "inspect", "doctor"])
 def test_help_of_commands_works_where_only_click_is_installed(command: str) -> None:
     code = f"from fdcn.cli import main; sys.argv = ['fdcn', {command!r}, '--help']; main()"
     assert "Usage: fdcn" in run_blocked(ALL_BUT_CLICK, code)

@@ -60,7 +60,7 @@ def test_the_wheel_runs_anywhere(wheel: Path) -> None:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = [file for file in FILES if file.suffix == ".py" and file.parts[0] not in NOT_PACKAGED]
     data = [file for file in FILES if file.parts[0] == "data" and file.suffix in (".json", ".txt")]
-    data += [file for file in FILES if file.parts[:2] == ("plugins", "native")]
+    data += [file for file in FILES if file.parts[:2] in (("plugins", "native"), ("runtime", "native"))]
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert packaged == {f"fdcn/{file.as_posix()}" for file in [*sources, *data]}
 

@@ -5,7 +5,6 @@ and the worst is what counts.
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from polygraphy.logger import G_LOGGER
 
 from fdcn.errors import FdcnError
 from fdcn.verify.limits import Limits
+from fdcn.verify.psnr import psnr
 
 if not hasattr(comparator, "CosineSimilarityCompareFunc"):
     raise FdcnError("this Polygraphy is older than 0.53: pip install --upgrade 'fdcn[verify]'")
@@ -59,17 +59,6 @@ def differences(
         )
         for i in want
     ]
-
-
-def psnr(reference: np.ndarray, candidate: np.ndarray, peak: float | None = None) -> float:
-    """10·log10(peak² / mean squared error) in dB; infinite where the two are equal, NaN where one is not finite."""
-    if peak is None:
-        peak = float(np.abs(reference).max(initial=0))
-    error = float(np.mean((reference - candidate) ** 2))
-    if error == 0:
-        return math.inf
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(10 * np.log10(peak**2 / error))
 
 
 def worst(found: Sequence[Difference]) -> dict[str, float]:

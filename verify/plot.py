@@ -16,7 +16,11 @@ SAME = 1e-16
 
 def save(report: Report, path: Path) -> None:
     """Write the plot as a PNG, whatever the file's ending. Raises FdcnError where that cannot be done."""
-    figure = draw(report)
+    write(draw(report), path)
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG. Raises FdcnError where that cannot be done."""
     replace_file(path, lambda file: figure.savefig(file, format="png"))
 
 

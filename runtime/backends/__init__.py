@@ -3,30 +3,34 @@
 from fdcn import gpu
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
-from fdcn.runtime.backends.base import Backend
+from fdcn.runtime.backends.base import OpenBackend
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 
 
-def open_backend(bundle: Bundle, name: str, allow_bundled_code: bool = False) -> Backend:
+def open_backend(bundle: Bundle, name: str, allow_bundled_code: bool = False, device: int | None = None) -> OpenBackend:
     """Open a bundle's graphs on a backend by name.
 
     "auto" is TensorRT on a machine with an NVIDIA GPU, and ONNX Runtime where there is none: it never leaves a GPU
-    idle unsaid. A library inside the bundle is code, and loaded only where that is allowed.
+    idle unsaid. A library inside the bundle is code, and loaded only where that is allowed. `device` is the GPU's
+    number, the first if None; with it the backend is TensorRT.
     Raises FdcnError where the backend cannot run.
     """
     if name not in BACKENDS:
         raise FdcnError(f"unknown backend {name!r}; there are {', '.join(BACKENDS)}")
-    device = None
-    if name != "onnxruntime":
+    if name == "onnxruntime":
+        if device is not None:
+            raise FdcnError(f"ONNX Runtime runs on the CPU, not on GPU {device}; leave one of the two out")
+        chosen = None
+    else:
         try:
-            device = gpu.first()
+            chosen = gpu.numbered(device)
         except FdcnError as error:
             raise FdcnError(f"{error}; or run on the CPU: --backend onnxruntime") from error
-    if device is not None:
+    if chosen is not None:
         from fdcn.runtime.backends.trt import open_engine
 
-        return open_engine(bundle, device, allow_bundled_code)
+        return open_engine(bundle, chosen, allow_bundled_code)
     if name == "tensorrt":
         raise FdcnError("TensorRT needs an NVIDIA GPU, and there is none here; run with --backend onnxruntime")
     from fdcn.runtime.backends.onnxrt import OnnxRuntime

@@ -4,8 +4,8 @@ The operator is the native one of `plugins/native` where that has been built (`m
 standard operators that every exported graph carries.
 """
 
-import functools
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,8 @@ class OnnxRuntime:
         self._bundle = bundle
         self._optimised = built is not None
         self._graphs: dict[str, Graph] = built.graphs if built else manifest.graphs
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._opening = threading.Lock()
         graphs, operator = "optimised" if built else "portable", "native" if self._native else "portable"
         self.name = f"ONNX Runtime {ort.__version__} on the CPU, {graphs} graphs, {operator} operator"
         outputs = self._session("conditioner").get_outputs()
@@ -88,9 +90,17 @@ class OnnxRuntime:
             return None
         return self._run("decoder", {"latent": latent})[0]
 
-    @functools.cache  # noqa: B019 - a pipeline keeps its backend for as long as it lives
+    def close(self) -> None:
+        """Give back the sessions; a call opens its own again."""
+        with self._opening:
+            self._sessions.clear()
+
     def _session(self, graph: str) -> ort.InferenceSession:
-        return session(self._bundle.graph(self._graphs[graph]), self._optimised, self._native)
+        with self._opening:  # a session may run in several threads at once
+            if graph not in self._sessions:
+                path = self._bundle.graph(self._graphs[graph])
+                self._sessions[graph] = session(path, self._optimised, self._native)
+            return self._sessions[graph]
 
     def _run(self, graph: str, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:

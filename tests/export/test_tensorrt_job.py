@@ -134,7 +134,7 @@ def test_a_run_builds_only_where_no_engine_fits(machine, tiny_bundle, tmp_path, 
     installed = {"tensorrt": choice.Installed("10.6.0", "12")}
     monkeypatch.setattr(choice, "survey", lambda gpu, engines: choice.Machine(gpu, installed, None, False))
     monkeypatch.setattr(
-        "fdcn.runtime.backends.open_backend", lambda bundle, name, allow: bundle.manifest.engines[-1].key
+        "fdcn.runtime.backends.open_backend", lambda bundle, name, allow, device: bundle.manifest.engines[-1].key
     )
     _, key = cli._opened(tmp_path / "model", "auto", build_if_missing=True, allow_bundled_code=False)
     assert key == "tensorrt-10.6.0-sm_86-float16"

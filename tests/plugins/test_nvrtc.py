@@ -28,7 +28,7 @@ def test_a_cubin_has_a_kernel_for_each_type_and_is_made_once(compiler):
 
 
 def test_ptx_of_one_type(compiler):
-    text = nvrtc.ptx("sm_86", compiler, ["float16"]).read_text()
+    text = nvrtc.ptx("sm_86", compiler, nvrtc.operator(["float16"])).read_text()
     assert ".target sm_86" in text
     assert re.findall(r"\.entry (\w+)", text) == ["fdcn_float16"]
     # Three tensors, six sizes and the output, in the order of gpu_launch._Arguments.
@@ -62,7 +62,7 @@ def test_a_gpu_older_than_all_is_refused(compiler):
 
 def test_what_the_compiler_says_is_told(compiler, tmp_path, monkeypatch):
     monkeypatch.setenv("FDCN_CACHE", str(tmp_path))
-    with pytest.raises(FdcnError, match=r"cannot compile the kernel(.|\n)*cuda_bf16.h"):
+    with pytest.raises(FdcnError, match=r"cannot compile entries.cu(.|\n)*cuda_bf16.h"):
         nvrtc.cubin("sm_86", dataclasses.replace(compiler, include=tmp_path))
     assert not list(tmp_path.glob("*.cubin"))
 
@@ -148,7 +148,7 @@ def test_a_launch_passes_types_sizes_and_addresses(monkeypatch):
         values = [kind.from_address(pointer).value for kind, pointer in zip(types, pointers, strict=True)]
         launched.append((kernel, geometry, values, extra))
 
-    monkeypatch.setattr(gpu_launch, "_call", call)
+    monkeypatch.setattr(gpu_launch, "call", call)
     monkeypatch.setattr(gpu_launch, "_function", lambda dtype: f"kernel of {dtype}")
     launch = gpu_launch.Launch("float16", 3, 9, 17, 2, 5, 9)
     for start in (2**40, 2**41):

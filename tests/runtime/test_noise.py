@@ -1,9 +1,18 @@
-"""Philox against Random123's published vectors, and the normals of the design's table."""
+"""Philox against Random123's published vectors, and the normals of the design's table: in NumPy and in C++."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fdcn.plugins import contract
 from fdcn.runtime.noise import normals, philox4x32, words
+
+HERE = Path(__file__).parent
+NATIVE = HERE.parents[1] / "runtime" / "native"
 
 F = 0xFFFFFFFF
 RANDOM123 = [
@@ -22,6 +31,37 @@ def bits(text):
     return np.array([int(word, 16) for word in text.split()], np.uint32)
 
 
+@pytest.fixture(scope="module")
+def native(tmp_path_factory):
+    """philox.h, by itself."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("the noise was not compiled: there is no g++")
+    folder = tmp_path_factory.mktemp("native")
+    (folder / "contract.h").write_text(contract.header())
+    command = [compiler, "-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{NATIVE}", f"-I{folder}"]
+    command += ["-Wall", "-Wextra", "-Wpedantic", "-Werror", HERE / "native.cpp", "-o", folder / "native.so"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(folder / "native.so"))
+
+
+def native_words(native, counter, key):
+    made = (ctypes.c_uint * 4)()
+    native.native_philox((ctypes.c_uint * 4)(*counter), (ctypes.c_uint * 2)(*key), made)
+    return np.array(made, np.uint32)
+
+
+def native_normals(native, seed, step, draw, elements):
+    z = np.full(-(-elements // 4) * 4, np.nan, np.float32)
+    native.native_normals(ctypes.c_ulonglong(seed), step, draw, len(z) // 4, z.ctypes.data_as(ctypes.c_void_p))
+    return z[:elements]
+
+
+def ulps(got, want):
+    return np.abs(got.view(np.int32).astype(np.int64) - want.view(np.int32).astype(np.int64)).max()
+
+
 @pytest.mark.parametrize(("counter", "key", "want"), RANDOM123)
 def test_philox_vectors(counter, key, want):
     np.testing.assert_array_equal(philox4x32(np.array([counter], np.uint32), key)[0], bits(want))
@@ -32,6 +72,24 @@ def test_words_and_normals(seed, step, draw, element, want_words, want_normals):
     np.testing.assert_array_equal(words(seed, step, draw, element + 4)[element // 4], bits(want_words))
     got = normals(seed, step, draw, (element + 4,))[element:].view(np.uint32).astype(np.int64)
     assert np.abs(got - bits(want_normals)).max() <= 1  # one unit in the last place
+
+
+@pytest.mark.parametrize(("counter", "key", "want"), RANDOM123)
+def test_philox_vectors_in_cpp(native, counter, key, want):
+    np.testing.assert_array_equal(native_words(native, counter, key), bits(want))
+
+
+@pytest.mark.parametrize(("seed", "step", "draw", "element", "want_words", "want_normals"), FDCN)
+def test_words_and_normals_in_cpp(native, seed, step, draw, element, want_words, want_normals):
+    got = native_words(native, (element // 4, step, draw, 0), (seed & F, seed >> 32))
+    np.testing.assert_array_equal(got, bits(want_words))
+    z = native_normals(native, seed, step, draw, element + 4)[element:]
+    assert ulps(z, bits(want_normals)) <= 1
+
+
+@pytest.mark.parametrize("seed", [0, 2**64 - 1, 0x123456789ABCDEF0])
+def test_normals_in_cpp_are_numpys(native, seed):
+    assert ulps(native_normals(native, seed, 250, 1, 100_003), normals(seed, 250, 1, (100_003,))) <= 1
 
 
 def test_shape_and_length_do_not_move_an_element():

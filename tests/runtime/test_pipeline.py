@@ -5,7 +5,8 @@ import pytest
 from oracles import assert_close
 
 from fdcn.errors import FdcnError
-from fdcn.runtime import memory
+from fdcn.runtime import arena, memory, sample
+from fdcn.runtime.backends.onnxrt import OnnxRuntime
 from fdcn.runtime.pipeline import Pipeline
 
 FAST = {"solver": "heun-sde", "steps": 3, "guidance": 2.0}
@@ -44,10 +45,8 @@ def test_an_image_does_not_depend_on_its_batch_mates(pipe):
 
 
 def test_many_pictures_are_sampled_in_batches(pipe, monkeypatch):
-    from fdcn.runtime import pipeline
-
     whole = pipe([1, 2, 3], **FAST)
-    monkeypatch.setattr(pipeline, "TOKENS_AT_ONCE", 1)
+    monkeypatch.setattr(sample, "TOKENS_AT_ONCE", 1)
     steps = []
     apart = pipe([1, 2, 3], progress=lambda done, total: steps.append((done, total)), **FAST)
     assert steps == [(i, 9) for i in range(1, 10)]
@@ -93,7 +92,7 @@ def test_no_guidance_is_the_class_alone(pipe):
 
 
 def test_overflow_is_said(pipe):
-    with pytest.raises(FdcnError, match="lower it"):
+    with pytest.raises(FdcnError, match="lower the guidance"):
         pipe([4], **(FAST | {"guidance": 1e38}))
 
 
@@ -103,16 +102,122 @@ def test_memory_is_checked_before_sampling(pipe, monkeypatch):
         pipe([4], size=(512, 512))
 
 
-def test_conditioning_in_small_chunks_changes_nothing(pipe, monkeypatch):
-    from fdcn.runtime import conditioning
-
-    whole = pipe([1, 2], solver="heun-exact", steps=4)
-    calls = []
+def test_each_time_and_class_is_conditioned_once_and_kept_across_calls(shipped_bundle, monkeypatch):
+    pipe, rows = Pipeline(shipped_bundle), []
     original = pipe.backend.condition
-    monkeypatch.setattr(pipe.backend, "condition", lambda t, label: calls.append(len(t)) or original(t, label))
-    pipe([1, 2], solver="heun-exact", steps=4)
-    assert calls == [4]  # each time once, though Heun evaluates most of them twice
-    monkeypatch.setattr(conditioning, "BUDGET", 1)
-    apart = pipe([1, 2], solver="heun-exact", steps=4)
-    assert calls == [4, 1, 1, 1, 1]
-    assert_close(apart.latents, whole.latents, BATCH_MATES, 0)
+    monkeypatch.setattr(
+        pipe.backend, "condition", lambda t, label: rows.append((list(t), list(label))) or original(t, label)
+    )
+    heun = {"solver": "heun-exact", "steps": 4, "size": (8, 8)}
+    first = pipe([1, 2], **heun)
+    (asked,) = rows
+    assert len(asked[0]) == 4  # though Heun evaluates most times twice
+    assert sorted(asked[1]) == [1, 2, 10]
+    np.testing.assert_array_equal(pipe([1, 2], **heun).latents, first.latents)
+    assert len(rows) == 1
+    pipe([2, 3], **heun)
+    assert rows[1][1] == [3]
+
+
+@pytest.mark.parametrize("budget", [1, 30, 100])
+def test_conditioning_in_small_chunks_changes_nothing(pipe, shipped_bundle, monkeypatch, budget):
+    """Budgets of a part of a row, of some rows for many steps, and of a few steps."""
+    request = {"solver": "heun-exact", "steps": 4, "seeds": [1, 2, 3], "size": (8, 8)}
+    whole = pipe([1, 2, 2], **request)
+    monkeypatch.setattr(arena, "BUDGET", budget * pipe.backend.conditioning_bytes // 10)
+    apart = Pipeline(shipped_bundle, pipe.backend)
+    for _ in range(2):
+        assert_close(apart([1, 2, 2], **request).latents, whole.latents, BATCH_MATES, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ({}, 2 * 10),
+        ({"guidance": 1.0}, 10),
+        ({"guidance_interval": (0.35, 0.75)}, 10 + 4),  # t = 0.4, 0.5, 0.6 and 0.7 of tenths
+        ({"guidance_channels": "3"}, 2 * 10),
+    ],
+)
+def test_the_null_half_is_evaluated_only_where_it_counts(pipe, monkeypatch, options, rows):
+    evaluated, original = [], pipe.backend.denoise
+    monkeypatch.setattr(
+        pipe.backend,
+        "denoise",
+        lambda graph, latent, *rest: evaluated.append(len(latent)) or original(graph, latent, *rest),
+    )
+    pipe([4, 5], size=(8, 8), solver="euler", steps=10, **options)
+    assert sum(evaluated) == 2 * rows
+
+
+def test_noise_of_another_library(pipe):
+    import torch
+
+    noise = np.random.default_rng(0).standard_normal((1, 1, 8, 8)).astype(np.float32)
+    want = pipe([4], noise=noise, **FAST)
+    np.testing.assert_array_equal(pipe([4], noise=torch.from_numpy(noise), **FAST).latents, want.latents)
+    for wrong in (torch.from_numpy(noise).bfloat16(), torch.from_numpy(noise).requires_grad_(), noise.tolist()):
+        with pytest.raises(FdcnError, match="noise"):
+            pipe([4], noise=wrong, **FAST)
+
+
+class OnGpu:
+    """Noise that says that it lies on a GPU."""
+
+    def __init__(self, shape, dtype="torch.float32"):
+        self.shape, self.dtype = shape, dtype
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __dlpack__(self, **options):
+        raise AssertionError("nobody may copy it")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"on_device": True}, "host's memory"),
+        ({"stream": 0}, "host's memory"),
+        ({"stream": "0"}, "stream's number"),
+        ({"noise": OnGpu((1, 1, 8, 8))}, "host's memory"),
+        ({"noise": OnGpu((1, 1, 8, 8), "torch.float16")}, "float16"),
+        ({"noise": OnGpu((1, 4, 8, 8))}, r"\[images, 1"),
+        ({"preview_every": -1}, "preview_every"),
+    ],
+)
+def test_what_a_cpu_cannot_do(pipe, options, says):
+    for call in (pipe, pipe.submit):
+        with pytest.raises(FdcnError, match=says):
+            call([4], steps=5, **options)
+
+
+def test_what_progress_raises_ends_the_run_and_nothing_else(pipe):
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    want = pipe([4], **FAST)
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        pipe([4], progress=stop, **FAST)
+    # The traceback, which is alive here, keeps the run's frames: its modulations must be free all the same.
+    assert not [entry for entry in pipe._sampler._arena._cache._entries.values() if entry.pins]
+    np.testing.assert_array_equal(pipe([4], **FAST).latents, want.latents)
+    del interrupted
+
+
+def test_warm_up(shipped_bundle, monkeypatch):
+    from fdcn.runtime import pipeline
+
+    evaluated = []
+    original = OnnxRuntime.denoise
+    monkeypatch.setattr(
+        OnnxRuntime,
+        "denoise",
+        lambda self, graph, latent, *a: evaluated.append(latent.shape) or original(self, graph, latent, *a),
+    )
+    pipeline.load(shipped_bundle.path, "onnxruntime", warmup=[(28, 28, 3), (9, 4, 1)])
+    assert evaluated == [(6, 1, 28, 28), (2, 1, 4, 10)]
+    for wrong in ((0, 8, 1), (8, 8), (8, 8, 0)):
+        with pytest.raises(FdcnError, match="width, height, images"):
+            pipeline.load(shipped_bundle.path, "onnxruntime", warmup=[wrong])

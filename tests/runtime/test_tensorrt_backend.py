@@ -2,27 +2,22 @@
 
 import dataclasses
 import gc
-import shutil
-import sys
 import threading
-import types
 
 import numpy as np
 import pytest
 import simulated_gpu
 from oracles import assert_close
+from simulated_engine import GPU, equipped, simulated, with_engine
 
-from fdcn.bundle import Bundle, Engine, Extent, Graph, Plugin, Target, drafting, engine_key, sha256
+from fdcn.bundle import Bundle, Extent, sha256
 from fdcn.errors import FdcnError
-from fdcn.export.profiles import axes, parse_profile
-from fdcn.gpu import Gpu
-from fdcn.plugins import flavours, libraries, tensorrt_plugin
-from fdcn.plugins.flavours import Flavour
+from fdcn.export.profiles import parse_profile
+from fdcn.plugins import libraries, tensorrt_plugin
 from fdcn.runtime.backends.onnxrt import OnnxRuntime
 from fdcn.runtime.backends.trt import open_engine
 from fdcn.runtime.pipeline import Pipeline
 
-GPU = Gpu("NVIDIA A10", "sm_86", 24 << 30, "13.0", "580.65.06")
 PROFILES = ["8x8:28x28:56x56x4", "60x8x1:84x28x2:84x84x2"]
 SAME = 1e-5
 """ONNX Runtime's GEMMs may take other kernels for other row counts."""
@@ -30,61 +25,13 @@ SAME = 1e-5
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """A simulated GPU with a simulated TensorRT 10.6.0."""
-    cuda = simulated_gpu.Cuda()
-    flavour = Flavour("tensorrt", "10.6.0", "12", simulated_gpu.TensorRT(cuda))
-    package = types.ModuleType("cuda.bindings")
-    package.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]  # which find_spec looks for
-    package.runtime = cuda  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "cuda.bindings", package)
-    monkeypatch.setattr(flavours, "load", lambda name: flavour)
-    return cuda
+    return simulated(monkeypatch)
 
 
 @pytest.fixture
 def bundle(tmp_path, shipped_bundle):
     """The shipped checkpoint with an engine of two profiles."""
-    shutil.copytree(shipped_bundle.path, tmp_path / "model")
-    return with_engine(Bundle.open(tmp_path / "model"), [parse_profile(text) for text in PROFILES])
-
-
-def with_engine(bundle, profiles, library=None, **changes):
-    manifest = bundle.manifest
-    target = Target(
-        "tensorrt",
-        "10.6.0",
-        ["sm_86"],
-        "12",
-        None,
-        "float16",
-        profiles,
-        Plugin("none", 1, None, None),
-        {},
-        None,
-        False,
-        "",
-    )
-    with drafting(bundle.path, "engine") as draft:
-        graphs = {}
-        for name, graph in manifest.graphs.items():
-            onnx = bundle.graph(graph).resolve()
-            inputs = simulated_gpu.ort.InferenceSession(onnx).get_inputs()
-            ranges = [
-                {
-                    i.name: [[sides[dim][k] if dim in sides else dim for dim in i.shape] for k in range(3)]
-                    for i in inputs
-                }
-                for sides in axes(name, profiles, manifest.pixel_factor)
-            ]
-            (draft.path / f"{name}.engine").write_bytes(simulated_gpu.plan(onnx, ranges))
-            graphs[name] = Graph(draft.inside(f"{name}.engine"), [])
-        if library is not None:
-            (draft.path / "libfdcn_tensorrt.so").write_bytes(library)
-            inside = draft.inside("libfdcn_tensorrt.so")
-            changes["plugin"] = Plugin("library", 1, sha256(draft.path / "libfdcn_tensorrt.so"), inside)
-        target = dataclasses.replace(target, **changes)
-        engine = Engine("tensorrt", engine_key(target), graphs, target)
-        return draft.commit(dataclasses.replace(manifest, engines=[engine]))
+    return equipped(shipped_bundle, tmp_path / "model", [parse_profile(text) for text in PROFILES])
 
 
 def conditioning(rng, bundle, rows):
@@ -137,6 +84,36 @@ def test_samples_as_the_other_backend_does_and_says_what_it_is(cuda, bundle):
     assert_close(got.latents, want.latents, 1e-4, 0)
 
 
+def denoiser_inputs(bundle, rows):
+    rng = np.random.default_rng(0)
+    names = ("modulation", "final", "s_max")
+    latent = rng.normal(size=(rows, 1, 28, 28)).astype(np.float32)
+    return {"latent": latent, **dict(zip(names, conditioning(rng, bundle, rows), strict=True))}
+
+
+@pytest.mark.parametrize("rows", [2, 11])
+def test_times_a_graph_by_the_devices_clock(cuda, bundle, rows):
+    engine, feeds = open_engine(bundle, GPU), denoiser_inputs(bundle, rows)
+    _, parts = engine.engine.fitting("denoiser", rows, (28, 28))
+    engine.timed("denoiser", feeds, 3)
+    cuda.log.clear()
+    taken = engine.timed("denoiser", feeds, 3)
+    assert len(taken) == 3
+    assert min(taken) > 0
+    assert cuda.log == ["run velocity"] * 4 * len(parts)  # one does not count
+    assert cuda.clocks == set()
+    got, want = (b.denoise("denoiser", **feeds) for b in (engine, OnnxRuntime(bundle)))
+    assert_close(got, want, SAME, SAME)
+
+
+def test_says_what_each_layer_takes(cuda, bundle):
+    engine = open_engine(bundle, GPU)
+    assert engine.profile("denoiser", denoiser_inputs(bundle, 2)) == [("what makes velocity", 0.0015)]
+    assert engine.profile("decoder", {"latent": np.zeros((1, 1, 28, 28), np.float32)})[0][1] == 0.0015
+    engine.close()
+    assert not any(cuda.left().values())
+
+
 def test_threads_wait_for_each_other(cuda, bundle):
     rng = np.random.default_rng(0)
     engine, reference = open_engine(bundle, GPU), OnnxRuntime(bundle)
@@ -175,10 +152,10 @@ def test_everything_is_given_back_in_order(cuda, bundle):
     cuda.log.clear()
     del engine
     gc.collect()
-    assert not cuda.blocks
-    assert not cuda.streams
-    order = list(dict.fromkeys(cuda.log))
-    assert order == ["context gone", "engine gone", "memory gone", "stream gone"]
+    assert not cuda.left()
+    assert cuda.log.index("context gone") < cuda.log.index("memory gone")
+    assert cuda.log.count("engine gone") == 3
+    assert cuda.log[-2:] == ["memory gone", "stream gone"]
 
 
 def test_closing_twice_is_closing_once(cuda, bundle):
@@ -190,10 +167,11 @@ def test_closing_twice_is_closing_once(cuda, bundle):
 
 def test_a_gpu_without_room_says_for_which_tensor(cuda, bundle):
     engine = open_engine(bundle, GPU)
-    cuda.memory = 1000
+    cuda.memory -= cuda.free() - 1000
     rng = np.random.default_rng(0)
     with pytest.raises(
-        FdcnError, match=r"GPU's memory does not suffice for tensor \w+ of the denoiser, [\d.]+ MB; free"
+        FdcnError,
+        match=r"GPU's memory does not suffice for tensor \w+ of the denoiser: .* are needed, .* are free; free",
     ):
         engine.denoise("denoiser", rng.normal(size=(2, 1, 56, 56)).astype(np.float32), *conditioning(rng, bundle, 2))
 
@@ -304,9 +282,11 @@ def test_an_engine_that_lacks_a_graph(cuda, bundle):
 
 def test_the_simulation_has_no_name_that_tensorrt_lacks():
     trt = pytest.importorskip("tensorrt_rtx_bindings")
-    for simulated in (simulated_gpu.ICudaEngine, simulated_gpu.IExecutionContext, simulated_gpu.Runtime):
-        used = {name for name in vars(simulated) if not name.startswith("_")} - {"error"}
-        assert used <= set(dir(getattr(trt, simulated.__name__)))
+    for kind in (simulated_gpu.ICudaEngine, simulated_gpu.IExecutionContext, simulated_gpu.Runtime):
+        used = {name for name in vars(kind) if not name.startswith("_")} - {"error"}
+        assert used <= set(dir(getattr(trt, kind.__name__)))
     assert {name for name in vars(simulated_gpu.TensorRT) if not name.startswith("_")} <= set(dir(trt))
     cuda = pytest.importorskip("cuda.bindings.runtime")
     assert {name for name in vars(simulated_gpu.Cuda) if name.startswith("cuda")} <= set(dir(cuda))
+    driver = pytest.importorskip("cuda.bindings.driver")
+    assert {name for name in vars(simulated_gpu.Driver) if name.lower().startswith("cu")} <= set(dir(driver))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fdcn.errors import FdcnError
 from fdcn.plugins.reference import multi_scale_dcn
-from fdcn.runtime import pipeline
+from fdcn.runtime import sample
 from fdcn.verify.contenders import Contender
 from fdcn.verify.ladder import compare, default_sizes
 from fdcn.verify.report import Side
@@ -66,7 +66,7 @@ def test_every_option_gives_its_rows(shipped_bundle, sizes, labels, count, steps
     blocks, told = shipped_bundle.manifest.model.blocks, []
     request = {"labels": labels, "count": count, "steps": steps, "solver": "heun", "guidance": guidance, "seed": 7}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "TOKENS_AT_ONCE", together)
+        patch.setattr(sample, "TOKENS_AT_ONCE", together)
         report = compare(
             shipped_bundle,
             contender(Network(blocks)),

@@ -2,13 +2,12 @@
 
 import dataclasses
 import shutil
-import sys
-import types
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 import simulated_gpu
+from simulated_engine import simulated
 
 from fdcn import gpu
 from fdcn.bundle import Bundle, Engine, Graph, Plugin, Target, drafting, engine_key, sha256
@@ -17,7 +16,6 @@ from fdcn.export import tensorrt_job
 from fdcn.export.profiles import axes, parse_profile
 from fdcn.export.tensorrt_job import GraphJob
 from fdcn.plugins import flavours
-from fdcn.plugins.flavours import Flavour
 from fdcn.verify import run_operator
 from fdcn.verify.contenders import open_pair
 from fdcn.verify.ladder import compare
@@ -45,13 +43,7 @@ TARGET = Target(
 @pytest.fixture
 def cuda(monkeypatch):
     """A simulated GPU with a simulated TensorRT 10.6.0."""
-    cuda = simulated_gpu.Cuda()
-    flavour = Flavour("tensorrt", "10.6.0", "12", simulated_gpu.TensorRT(cuda))
-    package = types.ModuleType("cuda.bindings")
-    package.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]  # which find_spec looks for
-    package.runtime = cuda  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "cuda.bindings", package)
-    monkeypatch.setattr(flavours, "load", lambda name: flavour)
+    cuda = simulated(monkeypatch)
     monkeypatch.setattr(gpu, "first", lambda: A10)
     return cuda
 

@@ -1,16 +1,14 @@
 """`fdcn verify` on the command line."""
 
-import dataclasses
 import json
 import os
 import shutil
-from pathlib import Path
 
-import onnx_ir as ir
 import pytest
 from PIL import Image
+from tampering import tamper
 
-from fdcn.bundle import MANIFEST, Bundle, File, sha256
+from fdcn.bundle import Bundle
 from fdcn.export.engine import build_onnxruntime
 
 SHORT = ("--size", "24x16", "--size", "40x40", "--label", 3, "--steps", 5)
@@ -29,29 +27,6 @@ def built(once, tmp_path):
     """A copy of it, under the name that commands take by default."""
     shutil.copytree(once.path, tmp_path / "fdcn-model")
     return Bundle.open(tmp_path / "fdcn-model")
-
-
-WEIGHT = "blocks.5.out.weight"
-
-
-def tamper(bundle):
-    """Scale one weight of an engine's denoiser, and let the manifest have the new hash."""
-    (engine,) = bundle.manifest.engines
-    graph = engine.graphs["denoiser"]
-    path = bundle.path / graph.file
-    model = ir.load(path)
-    weight = model.graph.initializers[WEIGHT]
-    weight.const_value = ir.tensor(weight.const_value.numpy() * 1.05, name=WEIGHT)
-    other = path.with_name("other")
-    other.mkdir()
-    ir.save(model, other / path.name, external_data=Path(graph.data[0]).name)
-    files = dict(bundle.manifest.files)
-    for file in (graph.file, *graph.data):
-        (other / Path(file).name).replace(bundle.path / file)
-        files[file] = File((bundle.path / file).stat().st_size, sha256(bundle.path / file))
-    other.rmdir()
-    manifest = dataclasses.replace(bundle.manifest, files=files)
-    (bundle.path / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def test_optimised_graphs_agree_with_the_portable_ones(fdcn, tmp_path, built):

@@ -15,8 +15,9 @@ from fdcn.plugins.torch_op import multi_scale_dcn
 def time_features(t: Tensor) -> Tensor:
     """Sinusoidal features of the flow time: [S] in [0, 1] to [S, 256], cosines first (t is not scaled by 1000)."""
     half = TIME_FEATURES // 2
-    frequency = torch.exp(-torch.log(torch.tensor(10000.0)) * torch.arange(half, dtype=torch.float32) / half)
-    angle = t[:, None] * frequency.to(t.device)
+    # Made on t's device: a copy from the host could not be captured in a CUDA graph.
+    steps = torch.arange(half, dtype=torch.float32, device=t.device)
+    angle = t[:, None] * torch.exp(-torch.log(torch.tensor(10000.0)) * steps / half)
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 

@@ -1,0 +1,48 @@
+"""What a processor does at its best, measured here and now: a large matrix product, and a copy of memory."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from fdcn.bench.report import Limit
+from fdcn.bench.timing import stopwatch
+from fdcn.runtime import memory
+
+SIDES = (512, 1024, 2048)
+"""Of the products; the best one counts."""
+REPEATS = 5
+COPY_BYTES = 256 << 20
+"""At most, so that no cache holds it; and an eighth of what is free."""
+CALM = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def processor(sides: tuple[int, ...] = SIDES, copied: int = COPY_BYTES) -> Limit:
+    """The limit of this machine's processor in float32, by NumPy's BLAS and by copying with a thread a core."""
+    rates = {side: 2 * side**3 / best_product(side) for side in sides}
+    fastest = max(rates, key=rates.__getitem__)
+    free = memory.available_bytes()
+    copied = min(copied, free // 8) if free else copied
+    how = f"sgemm of {fastest}³ by NumPy, the best of {', '.join(map(str, sides))}; a copy of {copied >> 20} MiB"
+    return Limit("cpu", "float32", rates[fastest], 2 * copied / best_copy(copied), how)
+
+
+def notes() -> list[str]:
+    """What makes the processor's limit too low."""
+    limited = [name for name in CALM if os.environ.get(name)]
+    return [f"{limited[0]} limits NumPy's threads: the processor's measured limit may be too low"] if limited else []
+
+
+def best_product(side: int) -> float:
+    """Seconds of the fastest of some square products in float32."""
+    a, b = np.random.default_rng(0).standard_normal((2, side, side), np.float32)
+    out = np.empty_like(a)
+    return min(stopwatch(lambda: np.matmul(a, b, out)) for _ in range(1 + REPEATS))
+
+
+def best_copy(size: int) -> float:
+    """Seconds of the fastest of some copies of so many bytes, by a thread a core."""
+    threads = os.cpu_count() or 1
+    source, target = (np.array_split(np.full(size, value, np.uint8), threads) for value in (1, 0))
+    with ThreadPoolExecutor(threads) as pool:
+        return min(stopwatch(lambda: list(pool.map(np.copyto, target, source))) for _ in range(1 + REPEATS))
