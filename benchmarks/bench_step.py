@@ -63,9 +63,9 @@ def main() -> None:
     print(f"wrote {path}")
 
 
-def random_network() -> network.FlowDCN:
-    """S/2 whose taps and gates are as large as a trained one's, so that gathers go everywhere."""
-    model = network.FlowDCN(S2).eval()
+def random_network(arch: Architecture = S2) -> network.FlowDCN:
+    """A network whose taps and gates are as large as a trained one's, so that gathers go everywhere."""
+    model = network.FlowDCN(arch).eval()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and not parameter.any():
             parameter.normal_(std=0.02)

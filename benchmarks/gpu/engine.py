@@ -21,6 +21,7 @@ def compared(plugin: str, precision: str, operator: str | None = None) -> Check:
 CHECKS: dict[str, Check] = {
     "library": later("engine_checks", "library"),
     **{f"library {precision}": compared("library", precision) for precision in PRECISIONS},
+    "sampler": later("engine_sampler", "pictures"),
     "profile edges": later("engine_checks", "profile_edges"),
     "verify float16": later("engine_commands", "verify", "float16"),
     "verify bfloat16": later("engine_commands", "verify", "bfloat16"),

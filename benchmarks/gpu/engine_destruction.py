@@ -24,7 +24,7 @@ import numpy as np
 from fdcn import gpu
 from fdcn.bundle import Bundle
 from fdcn.runtime.backends.trt import open_engine
-def graphs(backend): return list(backend._graphs.values())
+def graphs(backend): return list(backend.engine.graphs.values())
 def opened(): return open_engine(Bundle.open(sys.argv[1]), gpu.first())
 def run(backend): backend.condition(np.zeros(1, np.float32), np.zeros(1, np.int64))
 backend = opened()

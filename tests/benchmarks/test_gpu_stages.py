@@ -162,7 +162,7 @@ def test_the_plan_lists_every_check_of_every_stage():
     done = run_script("--plan")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    for stage in ("gpu-kernel", "gpu-engine"):
+    for stage in ("gpu-kernel", "gpu-engine", "gpu-bench", "gpu-baselines"):
         assert any(line.startswith(f"{stage}: ") for line in lines), stage
     assert all(line.endswith((": to run", ": passed before")) for line in lines)
 
@@ -175,8 +175,9 @@ def test_the_sources_of_the_stages_exist():
             assert any(ROOT.glob(glob)), f"{stage.name}: nothing matches {glob}"
 
 
-def test_the_checks_of_engines_are_where_the_stage_says():
-    for check in importlib.import_module("engine").CHECKS.values():
+@pytest.mark.parametrize("stage", ["engine", "bench_xl2", "baselines_xl2"])
+def test_the_checks_are_where_the_stage_says(stage):
+    for check in importlib.import_module(stage).CHECKS.values():
         module, function, arguments = check.args
         inspect.signature(getattr(importlib.import_module(module), function)).bind("work", *arguments)
 
