@@ -5,6 +5,7 @@ The whole call through ONNX Runtime, with the same threads and inputs, in turns.
 
 import argparse
 import collections
+import time
 
 import machine
 import numpy as np
@@ -19,6 +20,8 @@ from fdcn.plugins.torch_op import multi_scale_dcn_eager
 from fdcn.runtime.backends.onnxrt import has_native_operator, session_options
 
 TAPS = 9
+PAUSE, CALLS = 0.25, 5
+"""Seconds between contenders, and how often each is called in its turn, before and while it is timed."""
 # Groups, channels, and tokens a side; two images, as in a guided pair.
 LAYOUTS = {
     "S/2 256 px": (6, 64, 16),
@@ -30,7 +33,7 @@ LAYOUTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=30, help="timed calls of each (default: 30)")
+    parser.add_argument("--repeats", type=int, default=6, help="turns of each (default: 6)")
     repeats = parser.parse_args().repeats
     if not has_native_operator():
         parser.error("the native operator has not been built: make ops")
@@ -63,7 +66,9 @@ def measure(groups: int, channels: int, side: int, repeats: int) -> dict[str, ob
     taken: dict[str, list[float]] = collections.defaultdict(list)
     for _ in range(repeats):
         for name, run in contenders.items():
-            taken[name] += samples(run, 1, warmup=1)
+            # The threads of the one before spin for a while before they sleep.
+            time.sleep(PAUSE)
+            taken[name] += samples(run, CALLS, warmup=CALLS)
     seconds = {name: summary(t) for name, t in taken.items()}
     return {
         "seconds": seconds,

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import contributed
 from PIL import Image
 
+from fdcn.bench.report import NETWORK, PICTURE, Report
+from fdcn.bench.table import duration, reached
 from fdcn.bundle import Bundle
 from fdcn.export.engine import build_onnxruntime
 from fdcn.export.exporter import export as export_bundle
@@ -23,7 +26,7 @@ from fdcn.runtime.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENTS = ("README.md", "docs/measurements.md")
+DOCUMENTS = ("README.md", "docs/measurements.md", "docs/benchmarks.md")
 CHECKPOINT = ROOT / "examples" / "fashion_mnist" / "fashion-mnist.safetensors"
 SIZES = ((28, 28), (56, 28), (28, 56))
 
@@ -94,6 +97,28 @@ def operators() -> str:
     )
 
 
+def operator() -> str:
+    lines = ["| layout | native | function | PyTorch eager | native over function |", "|---|--:|--:|--:|--:|"]
+    for name, entry in result("operator")["layouts"].items():
+        times = (entry["seconds"][key]["median"] for key in ("native", "function", "torch_eager"))
+        shown = " | ".join(f"{1e3 * seconds:.2f} ms" for seconds in times)
+        lines.append(f"| {name} | {shown} | {entry['native_over_function']:.1f}x |")
+    return "\n".join(lines)
+
+
+def build() -> str:
+    b = result("build")
+    return "\n".join(
+        [
+            "| model | with | time | processor time | peak memory | engines |",
+            "|---|---|--:|--:|--:|--:|",
+            f"| XL/2, float16, plugin as a library | {b['tensorrt']} | {b['seconds']['median']:.1f} s "
+            f"| {b['cpu_seconds']['median']:.1f} s | {b['peak_bytes'] / 1e9:.2f} GB "
+            f"| {sum(b['engine_bytes'].values()) / 1e9:.2f} GB |",
+        ]
+    )
+
+
 def start() -> str:
     seconds = result("start")["seconds"]
     lines = [f"| {name} | {1e3 * entry['median']:.0f} ms |" for name, entry in seconds.items()]
@@ -109,7 +134,46 @@ def export() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {f.__name__: f for f in (quality, step, around, operators, start, export)}
+def gpus() -> str:
+    """What `fdcn bench` said on GPUs."""
+    return _benched([report for report in contributed.read().values() if report.machine["gpu"]], "a GPU")
+
+
+def cpus() -> str:
+    """What it said where there was none."""
+    return _benched([report for report in contributed.read().values() if not report.machine["gpu"]], "a CPU")
+
+
+def _benched(reports: list[Report], where: str) -> str:
+    if not reports:
+        return f"Not yet measured on {where}."
+    lines = [
+        "| machine | model | engine | size | pictures | evaluation | of the limit | from label to file | a second |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for report in reports:
+        m, numbers = report.machine, report.model["architecture"]
+        machine = m["gpu"]["name"] if m["gpu"] else f"{m['cores']} cores of {m['processor']}"
+        whole = [[row for row in report.rows if row.what == what] for what in (NETWORK, PICTURE)]
+        for network, picture in zip(*whole, strict=True):
+            cells = (
+                machine,
+                f"{report.model['family']} {numbers['blocks']}x{numbers['hidden']}",
+                network.engine,
+                network.size,
+                network.batch,
+                duration(network.seconds.p50),
+                reached(network, report.limit(network))[-1],
+                f"{duration(picture.seconds.p50)} ({picture.steps} evaluations)",
+                f"{picture.pictures_per_second:.3g}",
+            )
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (quality, step, around, operators, operator, build, start, export, gpus, cpus)
+}
 
 
 def filled(text: str) -> str:
