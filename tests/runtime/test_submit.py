@@ -299,8 +299,8 @@ def test_200_pipelines_leave_nothing_behind(small_bundle):
     before, after = cycles(small_bundle, 50, 150)
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] - before[1] < GROWTH, (before, after)
-    before, after = cycles(small_bundle, 3, 2, keeping=True)  # the measure sees pipelines that stay
-    assert after[0] == before[0] + 2 * (before[0] - 1) // 3, (before, after)
+    before, after = cycles(small_bundle, 3, 8, keeping=True)  # the measure sees pipelines that stay
+    assert after[0] >= before[0] + 8, (before, after)
     assert after[1] - before[1] > GROWTH, (before, after)
 
 
