@@ -9,7 +9,7 @@ import collections
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -27,9 +27,10 @@ from fdcn.runtime.pipeline import Pipeline
 REQUEST = {"solver": "euler", "steps": 2}
 CHOICES: dict[str, Callable[[ort.SessionOptions], object]] = {
     "as fdcn": lambda options: None,
-    "without spinning": lambda options: options.add_session_config_entry("session.intra_op.allow_spinning", "0"),
-    "one thread a call": lambda options: setattr(options, "intra_op_num_threads", 1),
+    "at once": lambda options: None,
+    "at once, one thread each": lambda options: setattr(options, "intra_op_num_threads", 1),
 }
+"""How sessions run: fdcn's run in turns, each on every core."""
 DIFFERENCE = 1e-4
 
 
@@ -55,9 +56,12 @@ def main() -> None:
 
 
 def opened(bundle: Bundle, choice: str) -> Pipeline:
-    """A pipeline whose sessions have the options of a choice, and are open."""
+    """A pipeline whose sessions run as a choice has it, and are open."""
     with options_of(choice):
-        pipe = Pipeline(bundle, onnxrt.OnnxRuntime(Bundle.open(bundle.path), native=True))
+        backend = onnxrt.OnnxRuntime(Bundle.open(bundle.path), native=True)
+        if choice != "as fdcn":
+            backend._turn = nullcontext()  # type: ignore[assignment]
+        pipe = Pipeline(bundle, backend)
         pipe([7], **REQUEST)
     return pipe
 

@@ -119,6 +119,14 @@ def build() -> str:
     )
 
 
+def threads() -> str:
+    lines = ["| sessions run | two threads over one batch of two | one picture over fdcn's |", "|---|--:|--:|"]
+    for name, ratios in result("threads")["ratios"].items():
+        pair, alone = ratios["two threads over one batch of two"], ratios["one picture over that as fdcn"]
+        lines.append(f"| {'in turns, on every core: fdcn' if name == 'as fdcn' else name} | {pair:.2f} | {alone:.2f} |")
+    return "\n".join(lines)
+
+
 def start() -> str:
     seconds = result("start")["seconds"]
     lines = [f"| {name} | {1e3 * entry['median']:.0f} ms |" for name, entry in seconds.items()]
@@ -172,7 +180,7 @@ def _benched(reports: list[Report], where: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (quality, step, around, operators, operator, build, start, export, gpus, cpus)
+    f.__name__: f for f in (quality, step, around, operators, operator, threads, build, start, export, gpus, cpus)
 }
 
 
