@@ -31,7 +31,7 @@ plugin: $(VENV)/native.stamp ## compile the operator's plugin for TensorRT, whic
 	@$(BIN)/python -m fdcn.plugins.libraries tensorrt
 
 test: $(VENV)/native.stamp ## every test but the large ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-large: $(VENV)/native.stamp $(DEPS)/tensorrt-10.6 ## the tests at XL/2 shapes: 8 GB of memory
 	@$(BIN)/python -m pytest -m large
