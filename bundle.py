@@ -14,17 +14,20 @@ import secrets
 import shutil
 import tempfile
 import time
-import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from fdcn import records
 from fdcn.errors import FdcnError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-KINDS = ("graphs", "engine")
+KINDS = ("graphs", "engine", "calibration")
+OPTIONS = {"float16": "--fp16", "bfloat16": "--bf16", "int8": "--int8", "fp8": "--fp8"}
+"""Of `fdcn build`, for each precision but float32."""
+QUANTISED = ("int8", "fp8")
+"""Precisions that take a calibration; FP8 is E4M3."""
 _TEMPORARY = ".incoming-"
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary folder is no longer somebody else's unfinished work."""
@@ -145,7 +148,7 @@ class Target:
     driver: str | None
     """NVIDIA driver of the building machine, where it built for itself."""
     precision: str
-    """"float32", "float16" or "bfloat16"."""
+    """"float32", "float16" or "bfloat16"; or "int8" or "fp8", then all but the quantised products is float16."""
     profiles: list[Profile]
     """In the order of the engine's own profiles. The conditioner has a single one, which its engine states."""
     plugin: Plugin
@@ -160,12 +163,22 @@ class Target:
 
     def options(self) -> str:
         """Options of `fdcn build` that make it again; without --gpu on a machine of its architecture."""
-        words = {"float16": ["--fp16"], "bfloat16": ["--bf16"]}.get(self.precision, [])
+        words = [OPTIONS[self.precision]] if self.precision in OPTIONS else []
         words += ["--gpu", ",".join(self.compute)] if self.flavour == "tensorrt-rtx" else []
         words += [f"--profile {profile}" for profile in self.profiles]
         words += ["--plugin", self.plugin.kind]
         words += ["--workspace", str(self.workspace >> 20)] if self.workspace is not None else []
         return " ".join([*words, *["--refit"][: self.refittable]])
+
+
+@dataclasses.dataclass(frozen=True)
+class StepGroup:
+    """Steps that a graph of an engine is for."""
+
+    until: float
+    """The last time t of the group, inclusive; that of the last group is 1."""
+    graph: str
+    """Its name in the engine's `graphs`: "denoiser" for the first group."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,11 +194,44 @@ class Engine:
     graphs: dict[str, Graph]
     target: Target | None = None
     """For TensorRT."""
+    step_groups: list[StepGroup] = dataclasses.field(default_factory=list)
+    """By ascending `until`, where other graphs than "denoiser" run at some steps; empty where it runs at all."""
+    recipe_sha256: str | None = None
+    """Of the file of the recipe that its denoisers were quantised by."""
+
+    @property
+    def precision(self) -> str:
+        """What its matrix products compute in, which ends its key; ONNX Runtime's float32 goes unsaid there."""
+        last = self.key.rpartition("-")[2]
+        return last if last in ("float32", *OPTIONS) else "float32"
 
 
 def engine_key(target: Target) -> str:
     """Names a TensorRT engine in its bundle by flavour, version, architectures and precision."""
     return "-".join([target.flavour, target.version, *target.compute, target.precision])
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What `fdcn calibrate` measured on real trajectories of a model, and what followed from it."""
+
+    weights_sha256: str
+    """Of the model that was measured."""
+    samples: int
+    sizes: list[list[int]]
+    """(width, height) in pixels."""
+    solver: str
+    steps: int
+    guidance: float
+    seed: int
+    statistics: str
+    """The file, inside the bundle, of `calib.statistics`."""
+    recipes: dict[str, str]
+    """By precision, "int8" and "fp8": the file, inside the bundle, of `export.recipe`."""
+
+    def paths(self) -> list[str]:
+        """Its files."""
+        return [self.statistics, *self.recipes.values()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,16 +255,19 @@ class Manifest:
     graphs: dict[str, Graph]
     engines: list[Engine]
     files: dict[str, File]
+    calibration: Calibration | None = None
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     def paths(self) -> set[str]:
-        """Paths of every file that graphs and engines name."""
+        """Paths of every file that graphs, engines and the calibration name."""
         graphs = [*self.graphs.values(), *(g for engine in self.engines for g in engine.graphs.values())]
         plugins = [engine.target.plugin.file for engine in self.engines if engine.target]
-        return {path for graph in graphs for path in (graph.file, *graph.data)} | {path for path in plugins if path}
+        measured = self.calibration.paths() if self.calibration else []
+        every = [*(path for graph in graphs for path in (graph.file, *graph.data)), *plugins, *measured]
+        return {path for path in every if path}
 
 
 class Bundle:
@@ -248,8 +297,8 @@ class Bundle:
                 f"{path} has bundle format {found!r}, this fdcn reads {FORMAT}; run fdcn export again, or update fdcn"
             )
         try:
-            manifest = _parse(Manifest, content, "manifest")
-        except _Malformed as error:
+            manifest = records.parse(Manifest, content, "manifest")
+        except records.Malformed as error:
             raise FdcnError(f"{path / MANIFEST} is damaged ({error}); run fdcn export again") from error
         unlisted = sorted(manifest.paths() - manifest.files.keys())
         if unlisted:
@@ -261,8 +310,7 @@ class Bundle:
         path, wanted = self.path / name, self.manifest.files[name]
         if name in self._verified:
             return path
-        portable = {each for graph in self.manifest.graphs.values() for each in (graph.file, *graph.data)}
-        mend = f"; run fdcn {'export' if name in portable else 'build'} again, or copy the bundle again"
+        mend = f"; run fdcn {self._maker(name)} again, or copy the bundle again"
         try:
             size = path.stat().st_size
         except OSError:
@@ -274,6 +322,21 @@ class Bundle:
             raise FdcnError(f"{path} was changed: sha256 {found[:12]}…, the manifest says {wanted.sha256[:12]}…{mend}")
         self._verified.add(name)
         return path
+
+    def _maker(self, name: str) -> str:
+        """The command that makes a file."""
+        if any(name in (graph.file, *graph.data) for graph in self.manifest.graphs.values()):
+            return "export"
+        return "calibrate" if self.manifest.calibration and name in self.manifest.calibration.paths() else "build"
+
+    def with_newest(self, engine: Engine) -> "Bundle":
+        """The bundle with one of its engines the newest, which is the last; written where it was not."""
+        if self.manifest.engines[-1] == engine:
+            return self
+        engines = [*(each for each in self.manifest.engines if each != engine), engine]
+        manifest = dataclasses.replace(self.manifest, engines=engines)
+        _replace_text(self.path / MANIFEST, manifest.to_json())
+        return Bundle(self.path, manifest)
 
     def graph(self, graph: Graph) -> Path:
         """Path of a graph's ONNX file after checking it and its weights."""
@@ -314,6 +377,12 @@ class Draft:
             plugin = dataclasses.replace(target.plugin, file=self._copy_file(bundle, target.plugin.file, folder))
             target = dataclasses.replace(target, plugin=plugin)
         return dataclasses.replace(engine, graphs=graphs, target=target)
+
+    def copy_calibration(self, bundle: Bundle, calibration: Calibration, folder: str) -> Calibration:
+        """Copy a calibration of a bundle, checked, into a folder of the draft."""
+        recipes = {name: self._copy_file(bundle, path, folder) for name, path in calibration.recipes.items()}
+        statistics = self._copy_file(bundle, calibration.statistics, folder)
+        return dataclasses.replace(calibration, statistics=statistics, recipes=recipes)
 
     def _copy_file(self, bundle: Bundle, path: str, folder: str) -> str:
         name = PurePosixPath(folder, PurePosixPath(path).name)
@@ -412,40 +481,3 @@ def _sweep(bundle: Path, manifest: Manifest) -> None:
 def _is_ours(folder: Path, bundle: Path) -> bool:
     """Only folders that fdcn makes are swept: a user may keep other things in a bundle."""
     return folder.relative_to(bundle).parts[0].startswith(tuple(f"{kind}-" for kind in KINDS))
-
-
-class _Malformed(Exception):
-    pass
-
-
-def _parse(kind: Any, value: Any, where: str) -> Any:
-    """Check a JSON value against a type (a dataclass, list, dict, union or plain type) and build it."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        kinds = [k for k in arguments if (k is type(None)) == (value is None)]
-        if not kinds:
-            raise _Malformed(f"{where} is missing")
-        return None if value is None else _parse(kinds[0], value, where)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise _Malformed(f"{where} is not an object")
-        fields = {f.name: f.type for f in dataclasses.fields(kind)}
-        # What has a default came later: manifests written before it lack it.
-        needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
-        wrong = sorted((needed - value.keys()) | (value.keys() - fields.keys()))
-        if wrong:
-            raise _Malformed(f"{where}: {wrong[0]} is {'missing' if wrong[0] in fields else 'unknown'}")
-        return kind(**{name: _parse(fields[name], item, f"{where}.{name}") for name, item in value.items()})
-    if origin is list:
-        if not isinstance(value, list):
-            raise _Malformed(f"{where} is not a list")
-        return [_parse(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _Malformed(f"{where} is not an object")
-        return {name: _parse(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise _Malformed(f"{where} is {type(value).__name__}, not {kind.__name__}")
-    return value

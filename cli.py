@@ -156,8 +156,108 @@ def export(
 
 @cli.command()
 @BUNDLE
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Pictures to sample, of all classes in turn.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    type=Size(),
+    multiple=True,
+    help="Size of the pictures; repeatable. [default: the training size, twice its width and twice its height]",
+)
+@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
+@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+@click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
+@click.option(
+    "--method",
+    type=click.Choice(["percentile", "mse"]),
+    default="mse",
+    show_default=True,
+    help="How a range is chosen: so that it holds 99.99% of the values, or so that the squared error is least.",
+)
+@click.option(
+    "--keep",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|LIST",
+    help="Products that stay in high precision beside the first and the last: the most sensitive until the budget "
+    "holds, none, or names and globs with commas between, as blocks.*.out.",
+)
+@click.option(
+    "--budget",
+    default="45dB",
+    show_default=True,
+    metavar="NUMBERdB|NUMBERx",
+    help="Of --keep auto: the least PSNR of the network's output, or the least speed on this machine over float32.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw every layer's range over the timesteps."
+)
+def calibrate(
+    bundle: Path,
+    samples: int,
+    sizes: tuple[tuple[int, int], ...],
+    seed: int,
+    method: str,
+    keep: str,
+    budget: str,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Measure a bundle on real trajectories, and find out how to quantise it.
+
+    Samples pictures with the network as exported, in float32, and measures what its matrix products read at each
+    timestep. From that follow the ranges for INT8 and FP8, and which products stay in high precision. All of it goes
+    into the bundle, for fdcn build --int8 and --fp8. What was interrupted goes on where it was.
+    """
+    from fdcn.bundle import Bundle
+
+    check_writable(plot)
+    with needing("export"):
+        from fdcn.calib import calibrate as calibration
+        from fdcn.calib import trajectories
+        from fdcn.calib.progress import Stages
+        from fdcn.calib.search import Options
+    with needing("verify"):
+        if plot:
+            from fdcn.calib.plot import save as save_plot
+    opened = Bundle.open(bundle)
+    settings = trajectories.resolve(opened.manifest, samples, sizes, seed=seed, **options)
+    asked = Options(method, keep, budget, settings.solver, settings.steps, settings.guidance, settings.seed)
+    with Stages(progress_bar) as stages:
+
+        def found(line: str) -> None:
+            stages.end()
+            say(line)
+
+        made = calibration.calibrate(opened, settings, asked, stages, found)
+    click.echo("\n".join(calibration.describe(made)))
+    if plot:
+        save_plot(made.statistics, plot)
+        click.echo(f"wrote {plot}")
+    there = named(bundle)
+    click.echo(f"next: fdcn build{there} --int8, or for a GPU fdcn build{there} --int8 --gpu sm_86, --fp8 --gpu sm_89")
+
+
+@cli.command()
+@BUNDLE
 @click.option("--fp16", "precision", flag_value="float16", help="Half precision, for a GPU. [default: float32]")
 @click.option("--bf16", "precision", flag_value="bfloat16", help="bfloat16, for a GPU.")
+@click.option(
+    "--int8",
+    "precision",
+    flag_value="int8",
+    help="Matrix products of eight-bit integers, as fdcn calibrate has found them to do no harm; for GPUs and CPUs.",
+)
+@click.option(
+    "--fp8", "precision", flag_value="fp8", help="The same with eight-bit floats (E4M3), for GPUs from sm_89 on."
+)
 @click.option(
     "--gpu",
     "compute",
@@ -201,8 +301,8 @@ def export(
 def build(bundle: Path, compute: tuple[str, ...] | None, backend: str, **options: Any) -> None:
     """Prepare a bundle for this machine, or with --gpu for others.
 
-    For a GPU, builds an engine with TensorRT. Without one, optimises the graphs ahead of time for the ONNX Runtime
-    that is installed, in float32.
+    For a GPU, builds an engine with TensorRT. Without one, prepares the graphs for the ONNX Runtime that is installed,
+    in float32 or INT8. fdcn run takes what was built last.
     """
     from fdcn import gpu
     from fdcn.bundle import Bundle
@@ -218,6 +318,7 @@ def build(bundle: Path, compute: tuple[str, ...] | None, backend: str, **options
 
 def _build_tensorrt(bundle: "Bundle", compute: tuple[str, ...], **options: Any) -> None:
     with needing("export"):
+        from fdcn.export.quantised import summary
         from fdcn.export.tensorrt_engine import build
         from fdcn.export.tensorrt_target import Options
 
@@ -230,26 +331,43 @@ def _build_tensorrt(bundle: "Bundle", compute: tuple[str, ...], **options: Any) 
     sizes = " ".join(map(str, built.engine.target.profiles))
     operator = f"operator: {built.engine.target.plugin.kind}"
     click.echo(f"{'built' if built.fresh else 'nothing to do, there is'} {built.engine.key} for {sizes}; {operator}")
+    if built.recipe:
+        click.echo(f"in the parsed network: {summary(built.recipe)}")
     there = "on a machine with that GPU: " if compute else ""
     width, height = bundle.manifest.train_size
     click.echo(f"next: {there}fdcn run{named(bundle.path)} --size {2 * width}x{height}")
 
 
 def _build_onnxruntime(bundle: "Bundle", precision: str | None, **options: Any) -> None:
+    from fdcn.errors import FdcnError
     from fdcn.export import engine
 
     for_gpu = [f"--{name}" for name in ("flavour", "workspace", "refit") if options[name]]
     for_gpu += ["--profile"] * bool(options["profiles"]) + ["--plugin"] * (options["plugin"] != "auto")
     if for_gpu:
         raise click.UsageError(f"{for_gpu[0]} is for a GPU, and there is none here: name one, as --gpu sm_86")
-    there = engine.standing(bundle)
-    if there is None:
-        bundle = engine.build_onnxruntime(bundle)
-    built = there or bundle.manifest.engines[-1]
-    short = {"float16": "--fp16", "bfloat16": "--bf16"}.get(precision or "", "--fp16")
-    if precision:
-        click.echo(f"{precision} needs a GPU target, and no GPU is here: made the float32 engine for the CPU instead")
-    click.echo(f"for a GPU of another machine: fdcn build{named(bundle.path)} {short} --gpu sm_86")
+    if precision == "fp8":
+        raise FdcnError(
+            f"FP8 needs a GPU target, and no GPU is here: fdcn build{named(bundle.path)} --fp8 --gpu sm_89; "
+            "or take --int8, which a CPU has too"
+        )
+    if precision == "int8":
+        with needing("export"):
+            from fdcn.export.quantised import find, summary
+            from fdcn.export.quantised_graphs import int8
+        found = find(bundle, precision)
+        there = engine.standing(bundle, found.sha256)
+        bundle = engine.newest(bundle, there) if there else engine.build_onnxruntime(bundle, quantise=int8)
+        click.echo(summary(found.recipe))
+    else:
+        there = engine.standing(bundle)
+        bundle = engine.newest(bundle, there) if there else engine.build_onnxruntime(bundle)
+        if precision:
+            instead = "made the float32 engine for the CPU instead"
+            click.echo(f"{precision} needs a GPU target, and no GPU is here: {instead}")
+        short = {"bfloat16": "--bf16"}.get(precision or "", "--fp16")
+        click.echo(f"for a GPU of another machine: fdcn build{named(bundle.path)} {short} --gpu sm_86")
+    built = bundle.manifest.engines[-1]
     width, height = bundle.manifest.train_size
     done = "nothing to do, there is" if there else "built"
     click.echo(f"{done} {built.key}; next: fdcn run{named(bundle.path)} --size {2 * width}x{height}")
@@ -453,7 +571,7 @@ def _opened(
 @cli.command()
 @BUNDLE
 @click.option(
-    "--reference",
+    "--against",
     metavar="NAME",
     default="onnxruntime-portable",
     show_default=True,
@@ -461,11 +579,12 @@ def _opened(
 )
 @click.option(
     "--candidate",
+    "candidates",
     metavar="NAME",
-    default="auto",
-    show_default=True,
-    help="What is compared with it: auto, onnxruntime or tensorrt as in fdcn run, onnxruntime-fp16 (the graphs in half "
-    "precision as a GPU gets them, on the CPU), or the key of an engine.",
+    default=["auto"],
+    multiple=True,
+    help="What is compared with it; repeatable: auto, onnxruntime or tensorrt as in fdcn run, onnxruntime-fp16, -int8 "
+    "or -fp8 (the graphs in that precision, on the CPU), or the key of an engine. [default: auto]",
 )
 @click.option(
     "--size",
@@ -486,6 +605,25 @@ def _opened(
 @click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
 @click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
 @click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
+@click.option(
+    "--classifier",
+    type=click.Path(path_type=Path),
+    metavar="FILE.onnx",
+    help="Also judge many pictures by what this says of them, beside real ones; takes --reference.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="What the classifier says of real pictures.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="How many are judged, of each contender and size. [size: the training size, unless --size is given]",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all numbers.")
 @click.option(
     "--plot",
@@ -494,40 +632,63 @@ def _opened(
     help="Draw the velocity's differences over the steps.",
 )
 @click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a report: the numbers, their plots, and pictures side by side.",
+)
+@click.option(
     "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
 )
 def verify(
     bundle: Path,
-    reference: str,
-    candidate: str,
+    against: str,
+    candidates: tuple[str, ...],
     sizes: tuple[tuple[int, int], ...],
     labels: tuple[str, ...],
+    classifier: Path | None,
+    reference: Path | None,
+    pictures: int,
     json_file: Path | None,
     plot: Path | None,
+    html: Path | None,
     allow_bundled_code: bool,
     **options: Any,
 ) -> None:
-    """Compare what two backends of a bundle compute.
+    """Compare what backends of a bundle compute.
 
-    The operator alone; then the network at each step, both on the reference's latents; then the pictures that each
-    samples by itself. Status 1 where the candidate is further off than its precision explains.
+    The operator alone; then the network at each step, all on the reference's latents; then the pictures that each
+    samples by itself; and with --classifier how good many of them are. Status 1 where a candidate is further off than
+    its precision explains.
     """
     import tempfile
 
+    from fdcn import cache
     from fdcn.bundle import Bundle
     from fdcn.errors import FdcnError
 
-    check_writable(json_file, plot)
+    if (classifier is None) != (reference is None):
+        raise click.UsageError(
+            "--classifier FILE.onnx and --reference FILE.npz go together; what is right is named by --against NAME"
+        )
+    check_writable(json_file, plot, html)
     with needing("verify"):
-        from fdcn.verify import contenders, ladder, table
+        from fdcn.verify import contenders, judged, ladder, page, table
 
         if plot:
             from fdcn.verify.plot import save as save_plot
     opened = Bundle.open(bundle)
     request = {"labels": list(labels) or None, **options}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, progress_bar("verifying") as progress:
-        pair = contenders.open_pair(opened, reference, candidate, Path(folder), allow_bundled_code)
-        report = ladder.compare(opened, *pair, request, sizes, progress)
+    judge = None
+    if classifier and reference:
+        judge = judged.open_judge(opened, classifier, reference, pictures, cache.folder())
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        first, others = contenders.open_all(opened, against, candidates, Path(folder), allow_bundled_code)
+        with progress_bar("verifying") as progress:
+            report = ladder.compare(opened, first, others, request, sizes, progress)
+        if judge:
+            with progress_bar("judging pictures") as progress:
+                report = judged.with_distribution(report, opened, [first, *others], judge, request, sizes, progress)
     table.print_report(report)
     if json_file:
         report.save(json_file)
@@ -535,6 +696,9 @@ def verify(
     if plot:
         save_plot(report, plot)
         click.echo(f"wrote {plot}")
+    if html:
+        page.save(report, opened, html)
+        click.echo(f"wrote {html}")
     if not report.passed:
         raise FdcnError(f"{report.verdict()}; build it again, or in another precision")
     click.echo(report.verdict())

@@ -12,6 +12,9 @@ COMPUTE_CAPABILITY = (75, 76)
 NO_DEVICE = (34, 100)
 """CUDA_ERROR_STUB_LIBRARY and CUDA_ERROR_NO_DEVICE: what cuInit says where there is no GPU."""
 
+FIRST = {"int8": 75, "fp8": 89}
+"""The first architecture whose tensor cores multiply in a precision, of those that not all have."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
@@ -62,6 +65,11 @@ def numbered(index: int | None) -> Gpu | None:
         there = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found)
         raise FdcnError(f"there is no GPU {index}; there are {there} (CUDA_VISIBLE_DEVICES chooses which are seen)")
     return found[index]
+
+
+def has_precision(compute: str, precision: str) -> bool:
+    """Whether GPUs of an architecture, such as sm_86, multiply in a precision, such as "fp8"."""
+    return int(compute.removeprefix("sm_")) >= FIRST.get(precision, 0)
 
 
 def devices() -> list[Gpu]:

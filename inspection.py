@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Column, Table
 
-from fdcn.bundle import Bundle, Engine, Graph
+from fdcn.bundle import Bundle, Engine, Graph, Manifest
 from fdcn.errors import FdcnError
 from fdcn.runtime.memory import format_bytes
 
@@ -25,7 +25,7 @@ def print_bundle(bundle: Bundle, states: dict[str, str]) -> None:
     console, m = Console(highlight=False), bundle.manifest
     about = Table(title=str(bundle.path), title_justify="left", show_header=False, box=None)
     engines = {f"engine {i}": _engine_facts(engine) for i, engine in enumerate(m.engines, start=1)}
-    for name, value in (_facts(bundle) | engines).items():
+    for name, value in (_facts(bundle) | _calibration(m) | engines).items():
         about.add_row(f"[bold]{name}", value)
     console.print(about)
     files = Table("used as", Column("file", overflow="fold"), "size", "state", title_justify="left", box=None)
@@ -34,6 +34,9 @@ def print_bundle(bundle: Bundle, states: dict[str, str]) -> None:
         uses |= {f"engine {i} {name}": graph for name, graph in engine.graphs.items()}
         if engine.target and engine.target.plugin.file:
             uses[f"engine {i} plugin"] = Graph(engine.target.plugin.file, [])
+    if m.calibration:
+        uses["statistics"] = Graph(m.calibration.statistics, [])
+        uses |= {f"recipe {precision}": Graph(file, []) for precision, file in m.calibration.recipes.items()}
     for use, graph in uses.items():
         for path in (graph.file, *graph.data):
             good = states[path] == "ok"
@@ -44,8 +47,9 @@ def print_bundle(bundle: Bundle, states: dict[str, str]) -> None:
 def _engine_facts(engine: Engine) -> str:
     """What an engine was made with and for."""
     target = engine.target
+    groups = [f"steps until {group.until:g} by graph {group.graph}" for group in engine.step_groups]
     if target is None:
-        return f"{engine.key}: on a CPU, float32, any size"
+        return "\n".join([f"{engine.key}: on a CPU, {engine.precision}, any size", *groups])
     plugin, cuda = target.plugin, f", CUDA {target.cuda}" if target.cuda else ""
     operator = "TensorRT itself" if plugin.kind == "none" else f"{plugin.kind} plugin, version {plugin.version}"
     return "\n".join(
@@ -54,8 +58,20 @@ def _engine_facts(engine: Engine) -> str:
             target.precision + (", weights exchangeable" if target.refittable else ""),
             f"operator by {operator}" + (f", sha256 {plugin.sha256[:16]}…" if plugin.sha256 else ""),
             *(f"sizes {profile}" for profile in target.profiles),
+            *groups,
         ]
     )
+
+
+def _calibration(m: Manifest) -> dict[str, str]:
+    """What a bundle's calibration was measured on; nothing where there is none."""
+    c = m.calibration
+    if c is None:
+        return {}
+    sizes, precisions = (", ".join(each) for each in (("{}x{}".format(*size) for size in c.sizes), c.recipes))
+    facts = f"for {precisions}: {c.samples} samples of {sizes}, {c.solver}, {c.steps} steps, guidance {c.guidance:g}"
+    stale = "" if c.weights_sha256 == m.model.weights_sha256 else "; of other weights: run fdcn calibrate"
+    return {"calibration": facts + stale}
 
 
 def _facts(bundle: Bundle) -> dict[str, str]:

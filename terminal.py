@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import threading
 import time
@@ -69,7 +70,7 @@ def needing(extra: str) -> Iterator[None]:
 
 def named(bundle: Path) -> str:
     """How a following command names a bundle: nothing for the default one."""
-    return "" if bundle == Path(DEFAULT_BUNDLE) else f" {bundle}"
+    return "" if bundle == Path(DEFAULT_BUNDLE) else f" {shlex.quote(str(bundle))}"
 
 
 def check_writable(*paths: Path | None) -> None:

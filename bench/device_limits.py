@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from fdcn.bench.report import Limit
+from fdcn.bundle import QUANTISED
 from fdcn.errors import FdcnError
 from fdcn.plugins import flavours
 from fdcn.plugins.flavours import Flavour
@@ -16,7 +17,7 @@ from fdcn.runtime.backends.trt_graph import Log
 SIDE = 8192
 COPY_BYTES = 1 << 30
 WARMUP, REPEATS = 3, 20
-_TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16"}
+_TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16", "int8": "INT8", "fp8": "FP8"}
 
 
 def measure(flavour: str, precision: str) -> Limit:
@@ -43,12 +44,19 @@ def free_memory() -> int:
 
 
 def product(flavour: Flavour, precision: str, side: int, compute: tuple[str, ...] = ()) -> bytes:
-    """A serialised engine of one square product, a @ b, for this machine's GPU or for named architectures."""
+    """A serialised engine of one square product, a @ b, for this machine's GPU or for named architectures.
+
+    Of quantised factors the product is float16, as in a quantised network.
+    """
     trt = flavour.module
     log = Log(trt)
     builder = trt.Builder(log.logger) if compute else flavours.builder(flavour, log.logger)
     network = builder.create_network(flavours.network_flags(flavour))
     a, b = (network.add_input(name, getattr(trt.DataType, _TYPES[precision]), (side, side)) for name in "ab")
+    if precision in QUANTISED:
+        scales = np.ones(1, np.float16)  # constants of a network are read when it is built
+        scale = network.add_constant((), trt.Weights(scales)).get_output(0)
+        a, b = (network.add_dequantize(factor, scale, trt.DataType.HALF).get_output(0) for factor in (a, b))
     none = trt.MatrixOperation.NONE
     output = network.add_matrix_multiply(a, none, b, none).get_output(0)
     output.name = "out"
@@ -71,7 +79,8 @@ def _product_seconds(device: Device, flavour: Flavour, plan: bytes, precision: s
     context = engine.create_execution_context() if engine else None
     if context is None:
         raise FdcnError(f"{flavour} does not run its own product of {SIDE}³ in {precision}: {log.why()}")
-    with _memory(device, f"a product of {SIDE}³", [operand.nbytes] * 3) as addresses:
+    product_bytes = operand.nbytes * (2 if precision in QUANTISED else 1)
+    with _memory(device, f"a product of {SIDE}³", [operand.nbytes] * 2 + [product_bytes]) as addresses:
         for name, address in zip(("a", "b", "out"), addresses, strict=True):
             context.set_tensor_address(name, address)
         for address in addresses[:2]:
@@ -116,4 +125,15 @@ def _operand(precision: str) -> np.ndarray:
     normal = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
     if precision == "bfloat16":
         return (normal.view(np.uint32) >> 16).astype(np.uint16)
+    if precision == "fp8":
+        return _e4m3(normal)
+    if precision == "int8":
+        return (40 * normal).clip(-127, 127).astype(np.int8)
     return normal.astype(precision)
+
+
+def _e4m3(values: np.ndarray) -> np.ndarray:
+    """The bytes of float32 numbers below 448 in E4M3: cut off after three bits of mantissa, and zero below 2⁻⁶."""
+    bits = values.view(np.uint32)
+    magnitude = (bits >> 20 & 0x7FF).astype(np.int32) - (127 - 7 << 3)  # an exponent and three bits, its bias changed
+    return (bits >> 24 & 0x80 | np.where(magnitude < 8, 0, magnitude)).astype(np.uint8)

@@ -13,12 +13,14 @@ KINDS = ("GEMM", "operator", "convolution", "norm", "element-wise", "layout", "o
 
 _OPERATOR = "MultiScaleDCN"
 _OPERATORS = {
-    "GEMM": "MatMul Gemm FusedMatMul FusedGemm MatMulInteger QLinearMatMul Attention MultiHeadAttention",
+    "GEMM": "MatMul Gemm FusedMatMul FusedGemm MatMulInteger MatMulIntegerToFloat QLinearMatMul Attention "
+    "MultiHeadAttention",
     "convolution": "Conv FusedConv ConvTranspose NhwcFusedConv",
     "norm": "LayerNormalization SimplifiedLayerNormalization SkipLayerNormalization SkipSimplifiedLayerNormalization "
     "RMSNormalization GroupNormalization InstanceNormalization ReduceMean",
     "element-wise": "Add Sub Mul Div Pow Sqrt Neg Abs Exp Log Sin Cos Min Max Clip Where Mod Floor Round Less Greater "
-    "Equal And Or Not Sigmoid Tanh Relu Gelu QuickGelu BiasGelu FastGelu Softmax Silu Swish Cast Reciprocal Erf Sum",
+    "Equal And Or Not Sigmoid Tanh Relu Gelu QuickGelu BiasGelu FastGelu Softmax Silu Swish Cast Reciprocal Erf Sum "
+    "QuantizeLinear DequantizeLinear",
     "layout": "Transpose Reshape Squeeze Unsqueeze Split Concat Slice Gather GatherElements GatherND Expand Tile Pad "
     "Shape Range Identity Flatten DepthToSpace SpaceToDepth Compress Resize ReorderInput ReorderOutput",
 }
@@ -32,7 +34,7 @@ _NAMES = {
     "GEMM": r"matmul|gemm|_mm_|(?:^|[^a-z])fc|fc(?:[^a-z]|$)|mha|attention",
     "convolution": r"conv(?!ert)",
     "norm": r"norm|mean",
-    "element-wise": r"add|sub|mul|div|pow|sqrt|sigm|silu|gelu|tanh|exp|softmax|pwn|pointwise|elementwise|cast",
+    "element-wise": r"add|sub|mul|div|pow|sqrt|sigm|silu|gelu|tanh|exp|softmax|pwn|pointwise|elementwise|cast|quantize",
     "layout": r"reformat|copy|transpose|reshape|shuffle|slice|split|concat|gather|select|squeeze|view|permute|move",
 }
 

@@ -17,14 +17,18 @@ COPY_BYTES = 256 << 20
 CALM = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def processor(sides: tuple[int, ...] = SIDES, copied: int = COPY_BYTES) -> Limit:
-    """The limit of this machine's processor in float32, by NumPy's BLAS and by copying with a thread a core."""
-    rates = {side: 2 * side**3 / best_product(side) for side in sides}
+def processor(precision: str = "float32", sides: tuple[int, ...] = SIDES, copied: int = COPY_BYTES) -> Limit:
+    """The limit of this machine's processor: of products in float32 or INT8, and of copying with a thread a core."""
+    integers = precision == "int8"
+    product, by = (best_integers, "MatMulInteger") if integers else (best_product, "sgemm")
+    rates = {side: 2 * side**3 / product(side) for side in sides}
     fastest = max(rates, key=rates.__getitem__)
     free = memory.available_bytes()
     copied = min(copied, free // 8) if free else copied
-    how = f"sgemm of {fastest}³ by NumPy, the best of {', '.join(map(str, sides))}; a copy of {copied >> 20} MiB"
-    return Limit("cpu", "float32", rates[fastest], 2 * copied / best_copy(copied), how)
+    library = "ONNX Runtime" if integers else "NumPy"
+    best = f"{by} of {fastest}³ by {library}, the best of {', '.join(map(str, sides))}"
+    limit = 2 * copied / best_copy(copied)
+    return Limit("cpu", precision, rates[fastest], limit, f"{best}; a copy of {copied >> 20} MiB")
 
 
 def notes() -> list[str]:
@@ -38,6 +42,16 @@ def best_product(side: int) -> float:
     a, b = np.random.default_rng(0).standard_normal((2, side, side), np.float32)
     out = np.empty_like(a)
     return min(stopwatch(lambda: np.matmul(a, b, out)) for _ in range(1 + REPEATS))
+
+
+def best_integers(side: int) -> float:
+    """Seconds of the fastest of some square products of uint8 and int8 in int32."""
+    from fdcn.runtime.backends.integer_products import session
+
+    rng, opened = np.random.default_rng(0), session()
+    a = rng.integers(0, 255, (side, side), np.uint8, endpoint=True)
+    b = rng.integers(-127, 127, (side, side), np.int8, endpoint=True)
+    return min(stopwatch(lambda: opened.run(None, {"a": a, "b": b})) for _ in range(1 + REPEATS))
 
 
 def best_copy(size: int) -> float:

@@ -15,7 +15,7 @@ from fdcn.bench.layers import Layer, of_layer, shares
 from fdcn.bench.report import NETWORK, PICTURE, Row
 from fdcn.bench.subjects import ONNXRUNTIME, Subject
 from fdcn.bench.timing import Pace
-from fdcn.runtime.backends.base import Backend
+from fdcn.runtime.backends.base import Backend, HasStepGroups
 from fdcn.runtime.images import Images, to_image
 from fdcn.runtime.pipeline import Pipeline
 from fdcn.sizes import format_size
@@ -28,8 +28,9 @@ class Checked:
     """What has been found right, and what its times are measured with."""
 
     case: Case
+    graph: str
     feeds: Mapping[str, np.ndarray]
-    """The denoiser's, of the evaluation with the most passes."""
+    """The denoiser that makes the evaluation with the most passes, and its inputs."""
     evaluations: int
     """A picture's."""
     network: dict[str, float]
@@ -45,8 +46,9 @@ def compare(subject: Subject, pipe: Pipeline, reference: Backend, case: Case) ->
         cases.check_memory(subject.bundle, case, len(widest.passes) * case.batch)
     wanted, got = (cases.feeds(subject.bundle, backend, case, widest) for backend in (reference, pipe.backend))
     network = check.conditioner(wanted, got, subject.precision)
-    network |= check.network(reference, pipe.backend, wanted, subject.precision)
-    return Checked(case, wanted, len(plan.rows), network, _check_picture(subject, pipe, reference, case))
+    graph = widest.passes[0].graph
+    network |= check.network(reference, pipe.backend, wanted, subject.precision, graph)
+    return Checked(case, graph, wanted, len(plan.rows), network, _check_picture(subject, pipe, reference, case))
 
 
 def _check_picture(subject: Subject, pipe: Pipeline, reference: Backend, case: Case) -> dict[str, float]:
@@ -63,15 +65,15 @@ def _check_picture(subject: Subject, pipe: Pipeline, reference: Backend, case: C
 
 def network(subject: Subject, backend: Backend, checked: Checked, pace: Pace) -> Row:
     """Time one evaluation, by the device's clock where the backend tells it."""
-    feeds, layers = checked.feeds, []
+    graph, feeds, layers = checked.graph, checked.feeds, []
     if on_device := isinstance(backend, Instrumented):
-        one = min(backend.timed("denoiser", feeds, timing.LEAST))
-        samples = backend.timed("denoiser", feeds, pace.calls(one))
-        layers = [Layer(of_layer(name), seconds) for name, seconds in backend.profile("denoiser", feeds)]
+        one = min(backend.timed(graph, feeds, timing.LEAST))
+        samples = backend.timed(graph, feeds, pace.calls(one))
+        layers = [Layer(of_layer(name), seconds) for name, seconds in backend.profile(graph, feeds)]
     else:
-        samples = timing.measure(lambda: backend.denoise("denoiser", **feeds), pace)
+        samples = timing.measure(lambda: backend.denoise(graph, **feeds), pace)
     if subject.backend == ONNXRUNTIME:
-        layers = onnx_profile.profile(subject, feeds)
+        layers = onnx_profile.profile(subject, feeds, graph)
     m, size, rows = subject.bundle.manifest, checked.case.request.size, len(feeds["latent"])
     return Row(
         what=NETWORK,
@@ -136,3 +138,4 @@ class _NetworkAlone:
     def __init__(self, backend: Backend) -> None:
         self.name, self.conditioning_bytes = backend.name, backend.conditioning_bytes
         self.condition, self.denoise, self.decode = backend.condition, backend.denoise, backend.decode
+        self.step_groups = backend.step_groups if isinstance(backend, HasStepGroups) else ()

@@ -17,20 +17,21 @@ _NODE = "_kernel_time"
 """The end of an event's name that is a node's run."""
 
 
-def profile(subject: Subject, feeds: Mapping[str, np.ndarray]) -> list[Layer]:
-    """The layers of some passes of the denoiser, in a session of its own."""
+def profile(subject: Subject, feeds: Mapping[str, np.ndarray], graph: str = "denoiser") -> list[Layer]:
+    """The layers of some passes of a denoiser, in a session of its own."""
     import onnxruntime as ort
 
-    from fdcn.runtime.backends.onnxrt import session_options
+    from fdcn.runtime.backends.onnxrt import optimised_ahead, session_options
 
-    options, level = session_options(subject.native), ort.GraphOptimizationLevel
+    options, level = session_options(subject.native, subject.precision), ort.GraphOptimizationLevel
     engines = [engine for engine in subject.bundle.manifest.engines if engine.backend == ONNXRUNTIME]
-    options.graph_optimization_level = level.ORT_DISABLE_ALL if engines else level.ORT_ENABLE_ALL
+    as_it_is = engines and optimised_ahead(engines[0])
+    options.graph_optimization_level = level.ORT_DISABLE_ALL if as_it_is else level.ORT_ENABLE_ALL
     graphs = engines[0].graphs if engines else subject.bundle.manifest.graphs
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         options.enable_profiling = True
         options.profile_file_prefix = f"{folder}/profile"
-        path = subject.bundle.graph(graphs["denoiser"])
+        path = subject.bundle.graph(graphs[graph])
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         for _ in range(1 + PASSES):
             session.run(None, dict(feeds))

@@ -73,8 +73,8 @@ def _limits(subjects: Sequence[Subject]) -> tuple[list[Limit], list[str]]:
     """The limits of what the subjects ran on, and what is to be said of them."""
     found: list[Limit] = []
     notes: list[str] = []
-    if any(subject.backend == ONNXRUNTIME for subject in subjects):
-        found.append(limits.processor())
+    if on_cpu := dict.fromkeys(subject.precision for subject in subjects if subject.backend == ONNXRUNTIME):
+        found += map(limits.processor, on_cpu)
         notes += limits.notes()
     targets = [engine.target for s in subjects for engine in s.bundle.manifest.engines if s.backend == TENSORRT]
     for flavour, precision in dict.fromkeys((t.flavour, t.precision) for t in targets if t):

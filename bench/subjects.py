@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from fdcn import gpu
-from fdcn.bundle import Bundle, Engine
+from fdcn.bundle import OPTIONS, Bundle, Engine
 from fdcn.errors import FdcnError
 from fdcn.runtime.backends import choice, open_backend
 from fdcn.runtime.backends.base import OpenBackend
@@ -41,7 +41,7 @@ class Subject:
 def find(bundle: Bundle, backend: str, names: Sequence[str] = (), allow_bundled_code: bool = False) -> list[Subject]:
     """The engines of these names, or all that this machine can load for a backend, as `fdcn run --backend` takes it.
 
-    Of ONNX Runtime's that is one: the graphs optimised for this machine, else the portable ones. Raises FdcnError for
+    Of ONNX Runtime's that is one: the newest engine for this machine, else the portable graphs. Raises FdcnError for
     an unknown name, and where nothing can be run.
     """
     if names:
@@ -77,16 +77,19 @@ def _onnxruntime(bundle: Bundle, engine: Engine | None = None, portable: bool = 
 
     native = onnxrt.has_native_operator()
     if engine is None and not portable:
-        key = onnxrt.engine_key(native)
-        engine = next((e for e in bundle.manifest.engines if e.backend == ONNXRUNTIME and e.key == key), None)
+        engine = onnxrt.newest_engine(bundle, native)
     elif engine is not None:
-        native = native and engine.key == onnxrt.engine_key(True)
-        if engine.key != onnxrt.engine_key(native):
-            here = onnxrt.engine_key(onnxrt.has_native_operator())
+        native = native and engine.key == onnxrt.engine_key(True, engine.precision)
+        if engine.key != onnxrt.engine_key(native, engine.precision):
+            here = onnxrt.engine_key(onnxrt.has_native_operator(), engine.precision)
+            option = OPTIONS.get(engine.precision)
             raise FdcnError(
-                f"{engine.key} does not run here, where engines are {here}; build one: fdcn build {bundle.path}"
+                f"{engine.key} does not run here, where engines are {here}; "
+                f"build one: fdcn build {bundle.path}{f' {option}' if option else ''}"
             )
-    return Subject(engine.key if engine else PORTABLE, ONNXRUNTIME, "float32", _with(bundle, engine), native)
+    if engine is None:
+        return Subject(PORTABLE, ONNXRUNTIME, "float32", _with(bundle, None), native)
+    return Subject(engine.key, ONNXRUNTIME, engine.precision, _with(bundle, engine), native)
 
 
 def _tensorrt(bundle: Bundle, engine: Engine, allow_bundled_code: bool) -> Subject:

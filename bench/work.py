@@ -14,7 +14,7 @@ from fdcn.sizes import latent_size
 
 FFN_MULTIPLE = 8
 """FFN widths in graphs are multiples of it."""
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "fp8": 1}
 EDGE = 4
 """Bytes of an element that goes in or comes out, and of what is not a product's weight: always float32."""
 

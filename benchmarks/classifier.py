@@ -10,15 +10,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import fidelity
 import numpy as np
 import torch
 import torch.nn.functional as F
-from judge import Classifier, Reference, resize
 from torch import Tensor, nn
 
 from fdcn.bundle import replace_file
 from fdcn.export.trace import OPSET
+from fdcn.verify import fidelity
+from fdcn.verify.judge import Classifier, Reference, resize
 
 # The examples are no package: their loader of the data set is imported as train.py, beside it, does.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "examples" / "fashion_mnist"))

@@ -12,24 +12,25 @@ import dataclasses
 import itertools
 import json
 import sys
-import time
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import machine
-import numpy as np
-from judge import Classifier, Reference
 
 import fdcn
-from fdcn.bundle import replace_file
+from fdcn import cache
+from fdcn.bundle import Bundle, replace_file
 from fdcn.errors import FdcnError
 from fdcn.sizes import format_size, parse_size
 from fdcn.terminal import check_writable, progress_bar
+from fdcn.verify import judged
+from fdcn.verify.contenders import Contender, open_contender
+from fdcn.verify.distribution import FEWEST_PICTURES
+from fdcn.verify.judge import Reference
+from fdcn.verify.judged import Judge
 
 HERE = Path(__file__).resolve().parent
-FEWEST_PICTURES = 100
-PICTURES_A_CALL = 250
-"""The network's conditioning is computed once a call: with so many pictures it costs nothing."""
 
 
 def main() -> None:
@@ -72,12 +73,10 @@ def make_classifier(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Generate and score every row, and write the table after each: an interrupted run goes on with what it has."""
     check_writable(args.output)
-    classifier = Classifier(args.classifier)
-    reference = Reference.load(args.reference, classifier)
-    pipe = fdcn.load(args.bundle)
-    manifest, defaults = pipe.bundle.manifest, pipe.bundle.manifest.sampling
-    if manifest.model.classes != classifier.classes:
-        raise FdcnError(f"the bundle has {manifest.model.classes} classes, the classifier {classifier.classes}")
+    bundle = Bundle.open(args.bundle)
+    judge = judged.open_judge(bundle, args.classifier, args.reference, args.pictures, cache.folder())
+    classifier, reference = judge.classifier, judge.reference
+    manifest, defaults = bundle.manifest, bundle.manifest.sampling
     solver, steps = args.solver or defaults.solver, args.steps or defaults.steps
     rows = real_rows(reference)
     report: dict[str, Any] = {
@@ -99,17 +98,20 @@ def evaluate(args: argparse.Namespace) -> None:
         print(describe(row))
     known = scored(args.output, report)
     sizes = args.sizes or [(manifest.train_size[0], manifest.train_size[1])]
-    for size, guidance in itertools.product(sizes, args.guidance or [defaults.guidance]):
-        sampling = {"size": size, "solver": solver, "steps": steps, "guidance": guidance}
-        named = {"name": "generated", **sampling, "size": format_size(size)}
-        wanted = {**named, "pictures": args.pictures}
-        row = next((row for row in known if wanted.items() <= row.items()), None)
-        if row is None:
-            scores = generate(pipe, sampling, args.pictures, classifier, reference)
-            row = {**named, **scores, "backend": pipe.backend.name}
-        rows.append(row)
-        print(describe(rows[-1]), flush=True)
-        save(report, args.output)
+    with tempfile.TemporaryDirectory() as folder:
+        contender = open_contender(bundle, "auto", Path(folder))
+        for size, guidance in itertools.product(sizes, args.guidance or [defaults.guidance]):
+            sampling = {"size": list(size), "solver": solver, "steps": steps, "guidance": guidance, "seed": 0}
+            named = {"name": "generated", **sampling, "size": format_size(size)}
+            del named["seed"]
+            wanted = {**named, "pictures": args.pictures}
+            row = next((row for row in known if wanted.items() <= row.items()), None)
+            if row is None:
+                scores = generate(bundle, contender, judge, sampling)
+                row = {**named, **scores, "backend": contender.backend.name}
+            rows.append(row)
+            print(describe(rows[-1]), flush=True)
+            save(report, args.output)
 
 
 def scored(path: Path, report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -127,30 +129,16 @@ def save(report: dict[str, Any], path: Path) -> None:
     replace_file(path, lambda file: file.write(text.encode()))
 
 
-def generate(
-    pipe: fdcn.Pipeline, sampling: dict[str, Any], pictures: int, classifier: Classifier, reference: Reference
-) -> dict[str, Any]:
-    """Score generated pictures, image i of class i mod classes and seed i, and time how many come a second.
+def generate(bundle: Bundle, contender: Contender, judge: Judge, sampling: dict[str, Any]) -> dict[str, Any]:
+    """Score generated pictures, image i of class i mod classes and seed i, and how many came a second.
 
-    `sampling` holds arguments of `Pipeline.__call__`. Of the pictures only what the classifier says is kept.
+    `sampling` holds arguments of `Pipeline.__call__`. An interrupted run goes on where it was.
     """
-    labels = np.arange(pictures) % classifier.classes
-    verdicts, seconds = [], 0.0
     title = f"{format_size(sampling['size'])}, guidance {sampling['guidance']:g}"
     with progress_bar(title) as progress:
-        for start in range(0, pictures, PICTURES_A_CALL):
-            seeds = range(start, min(start + PICTURES_A_CALL, pictures))
-
-            def partly(done: int, total: int, seeds: range = seeds) -> None:
-                progress(seeds.start + done * len(seeds) // total, pictures)
-
-            began = time.perf_counter()
-            images = pipe(labels=labels[seeds.start : seeds.stop].tolist(), seeds=seeds, progress=partly, **sampling)
-            seconds += time.perf_counter() - began
-            verdicts.append(classifier(images.pixels.transpose(0, 3, 1, 2) / np.float32(127.5) - 1))
-    logits, features = (np.concatenate(parts) for parts in zip(*verdicts, strict=True))
-    scores = reference.score(logits, features, labels)
-    return {**dataclasses.asdict(scores), "pictures_per_second": round(pictures / seconds, 3)}
+        found = judged.sample(bundle, contender, judge, sampling, progress)
+    scores = judge.reference.score(found.logits, found.features, found.labels)
+    return {**dataclasses.asdict(scores), "pictures_per_second": round(judge.pictures / found.seconds, 3)}
 
 
 def real_rows(reference: Reference) -> list[dict[str, Any]]:

@@ -3,7 +3,10 @@
 For what fdcn's own command does not build: a graph with an edit, another network, another profile.
 """
 
+import dataclasses
 import gc
+import json
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +20,14 @@ from variants import Edit
 from fdcn.bundle import Bundle, Profile
 from fdcn.export import profiles, tensorrt_worker
 from fdcn.export.passes.type_rules import check_types
+from fdcn.export.recipe import Recipe
 from fdcn.export.tensorrt_graphs import Prepared, prepare, shapes
 from fdcn.export.tensorrt_job import Job
 from fdcn.export.tensorrt_target import find_plugin
 from fdcn.plugins import flavours, tensorrt_plugin
 from fdcn.plugins.flavours import Flavour
+
+_NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 
 
 def build(
@@ -32,10 +38,12 @@ def build(
     edit: Edit | None = None,
     flavour: str = "tensorrt",
     compute: Sequence[str] = (),
+    recipe: Recipe | None = None,
 ) -> int:
     """Write the engine of a bundle's denoiser to a file; gives the number of layers that were parsed.
 
-    `edit` is done to the graph as TensorRT would get it. Raises FdcnError where TensorRT refuses it.
+    `edit` is done to the graph as TensorRT would get it; `recipe` is for a precision that is quantised. The engine
+    tells what its layers were made of. Raises FdcnError where TensorRT refuses it.
     """
     found = flavours.load(flavour)
     register(found)
@@ -45,9 +53,10 @@ def build(
     job = Job(found.name, precision, "", None, list(compute), None, False, None, "", [])
     timings = path.parent / f"{found.name}.timings"
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        prepared = edited(bundle, precision, Path(folder), edit)
+        prepared = edited(bundle, precision, Path(folder), edit, recipe)
         network = tensorrt_worker.parse(found, logger, builder, prepared, plugin=True)
         config = tensorrt_worker.configure(found, builder, job, [shapes(prepared, each) for each in axes])
+        config.profiling_verbosity = found.module.ProfilingVerbosity.DETAILED
         if not compute:
             known = config.create_timing_cache(timings.read_bytes() if timings.exists() else b"")
             assert config.set_timing_cache(known, ignore_mismatch=False)
@@ -59,10 +68,10 @@ def build(
     return network.num_layers
 
 
-def edited(bundle: Bundle, precision: str, folder: Path, edit: Edit | None) -> Prepared:
+def edited(bundle: Bundle, precision: str, folder: Path, edit: Edit | None, recipe: Recipe | None = None) -> Prepared:
     """A bundle's denoiser as TensorRT gets it, in a folder, after an edit."""
     source = bundle.graph(bundle.manifest.graphs["denoiser"])
-    prepared = prepare(source, folder, "denoiser", precision, plugin=True)
+    prepared = prepare(source, folder, "denoiser", precision, plugin=True, recipe=recipe)
     if edit is None:
         return prepared
     model = ir.load(prepared.path)
@@ -72,7 +81,7 @@ def edited(bundle: Bundle, precision: str, folder: Path, edit: Edit | None) -> P
     ir.save(model, path, external_data=f"{path.name}.data")
     del model
     gc.collect()
-    return Prepared(path, prepared.inputs, prepared.operators)
+    return dataclasses.replace(prepared, path=path)
 
 
 def register(flavour: Flavour) -> None:
@@ -138,6 +147,18 @@ class Step:
         del profiler
         return taken
 
+    def made_of(self) -> dict[str, list[str]]:
+        """The ONNX nodes that each layer was made of, by name, as far as TensorRT says."""
+        trt = self._trt
+        told = self._engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        return nodes(json.loads(told)["Layers"])
+
     def _names(self, mode: Any) -> list[str]:
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         return [name for name in names if self._engine.get_tensor_mode(name) == mode]
+
+
+def nodes(layers: Sequence[Any]) -> dict[str, list[str]]:
+    """Names of ONNX nodes by layer, from what TensorRT's inspector says of an engine; a terse one says names alone."""
+    told = [layer for layer in layers if isinstance(layer, dict)]
+    return {layer["Name"]: _NODE.findall(layer.get("Metadata", "")) for layer in told}

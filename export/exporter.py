@@ -50,10 +50,11 @@ def export(
     loaded = checkpoint.load(path, options.weights)
     model = models.read(loaded.tensors, str(path))
     weights_sha256 = digest(loaded.tensors)
+    previous = _previous(bundle, weights_sha256)
     known = settings.resolve(
         model,
         loaded.metadata,
-        _previous(bundle, weights_sha256),
+        previous,
         options.train_size,
         options.mixed_aspect,
         options.class_names,
@@ -63,6 +64,8 @@ def export(
     latent = latent_size(options.size, model.patch, decoder.factor) if options.size else None
     sources = [*model.graphs(latent), *([decoder.source(latent)] if decoder.source else [])]
     identity = {"family": model.family, "weights_sha256": weights_sha256}
+    # It is of the weights, whatever the sizes that the graphs take.
+    calibration = previous.manifest.calibration if previous else None
     with changing(bundle), drafting(bundle, "graphs") as draft:
         graphs = {}
         while sources:
@@ -95,7 +98,8 @@ def export(
                 class_names=known.class_names,
                 graphs=graphs,
                 engines=[],
-                files={},
+                files=previous.manifest.files if previous else {},
+                calibration=calibration,
             )
         )
 

@@ -14,7 +14,8 @@ _SAME = ("model", "operator", "fixed_size", "pixel_factor")
 def merge(first: Path, second: Path, output: Path | None = None) -> Bundle:
     """Add the second bundle's engines to the first, or both bundles' to a new one.
 
-    Of two engines of one backend and key the second bundle's is taken. Everything else is the first bundle's.
+    Of two engines of one backend and key the second bundle's is taken. Everything else is the first bundle's, and the
+    second's calibration where the first has none.
     Raises FdcnError for bundles of different weights or graphs, a damaged file, or an output that is there already.
     """
     target = output or first
@@ -31,7 +32,12 @@ def merge(first: Path, second: Path, output: Path | None = None) -> Bundle:
                 graphs = {name: draft.copy(a, graph) for name, graph in graphs.items()}
                 kept = [draft.copy_engine(a, engine, f"first-{i}") for i, engine in enumerate(kept)]
             engines = kept + [draft.copy_engine(b, e, f"second-{i}") for i, e in enumerate(b.manifest.engines)]
-            return draft.commit(dataclasses.replace(a.manifest, graphs=graphs, engines=engines))
+            source = a if a.manifest.calibration else b
+            calibration = source.manifest.calibration
+            if calibration and (output or source is b):
+                calibration = draft.copy_calibration(source, calibration, "calibration")
+            merged = dataclasses.replace(a.manifest, graphs=graphs, engines=engines, calibration=calibration)
+            return draft.commit(merged)
 
 
 def _check(a: Bundle, b: Bundle) -> None:

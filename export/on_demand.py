@@ -20,12 +20,13 @@ def with_engine(
     """A bundle that has an engine for this machine's GPU; unchanged where there is no GPU.
 
     The engine lies in the cache, and the bundle's own folder is left as it is: only the manifest of the result has the
-    engine, as the newest. Precision and profiles are those of the bundle's newest TensorRT engine, else float16 and
-    the default. Raises FdcnError as `tensorrt_engine.build` does.
+    engine, as the newest. Precision and profiles are those of the bundle's newest TensorRT engine, else the default;
+    precision is float16 where this GPU lacks that one. Raises FdcnError as `tensorrt_engine.build` does.
     """
-    if gpu.first() is None:
+    device = gpu.first()
+    if device is None:
         return bundle
-    resolved = resolve(bundle, _like(bundle))
+    resolved = resolve(bundle, _like(bundle, device.compute))
     home = cache.location("engine", [resolved.target.made_from])
     with cache.locked(home):
         made = _made(home, resolved)
@@ -33,15 +34,17 @@ def with_engine(
             report(f"{bundle.path} has no engine for this GPU: building one, once")
             with drafting(home, "engine") as draft:
                 engine = make(bundle, resolved, draft, progress)
-                made = draft.commit(dataclasses.replace(bundle.manifest, graphs={}, engines=[engine]))
+                alone = dataclasses.replace(bundle.manifest, graphs={}, engines=[engine], calibration=None)
+                made = draft.commit(alone)
     return _joined(bundle, made)
 
 
-def _like(bundle: Bundle) -> Options:
+def _like(bundle: Bundle, compute: str) -> Options:
     newest = next((engine.target for engine in reversed(bundle.manifest.engines) if engine.target), None)
     if newest is None:
         return Options(precision="float16")
-    return Options(precision=newest.precision, profiles=tuple(newest.profiles))
+    precision = newest.precision if gpu.has_precision(compute, newest.precision) else "float16"
+    return Options(precision=precision, profiles=tuple(newest.profiles))
 
 
 def _made(home: Path, resolved: Resolved) -> Bundle | None:

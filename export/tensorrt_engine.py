@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from fdcn import cache, gpu
-from fdcn.bundle import Bundle, Draft, Engine, Graph, Target, drafting, engine_key
+from fdcn.bundle import QUANTISED, Bundle, Draft, Engine, Graph, Target, drafting, engine_key
 from fdcn.errors import FdcnError
-from fdcn.export import profiles, tensorrt_job
+from fdcn.export import profiles, quantised, tensorrt_job
 from fdcn.export.lock import changing
+from fdcn.export.recipe import Recipe
 from fdcn.export.tensorrt_job import GraphJob, Job, Progress
 from fdcn.export.tensorrt_target import Options, Resolved, find_plugin, graph_hashes, made_from, resolve
 from fdcn.plugins import flavours, libraries
@@ -23,31 +24,35 @@ NAME = "tensorrt"
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """An engine and the bundle that now holds it. Where it is not `fresh` it was there already."""
+    """An engine and the bundle that now holds it as its newest. Where it is not `fresh` it was there already."""
 
     bundle: Bundle
     engine: Engine
     fresh: bool
+    recipe: Recipe | None = None
+    """What it was quantised by: TensorRT has been seen to read every product so."""
 
 
 def build(bundle: Bundle, options: Options, progress: Progress = lambda done, total: None) -> Built:
     """Add an engine to a bundle, in the place of one with the same flavour, version, architectures and precision.
 
     Builds of one bundle wait for each other. Where there is an engine made from the same graphs, with the same options
-    and code, nothing is done. Raises FdcnError where there is no TensorRT, no such GPU, an impossible profile, a
-    graph that TensorRT refuses, or too little memory or disk.
+    and code, it becomes the newest and nothing else is done. Raises FdcnError where there is no TensorRT, no such GPU,
+    a precision that it lacks, no calibration for one, an impossible profile, a graph that TensorRT refuses, or too
+    little memory or disk.
     """
     with changing(bundle.path):
         bundle = Bundle.open(bundle.path)
         resolved = resolve(bundle, options)
+        recipe = resolved.found.recipe if resolved.found else None
         there = standing(bundle, resolved)
         if there:
-            return Built(bundle, there, fresh=False)
+            return Built(bundle.with_newest(there), there, False, recipe)
         with drafting(bundle.path, "engine") as draft:
             engine = make(bundle, resolved, draft, progress)
             others = [e for e in bundle.manifest.engines if (e.backend, e.key) != (engine.backend, engine.key)]
             manifest = dataclasses.replace(bundle.manifest, engines=[*others, engine])
-            return Built(draft.commit(manifest), engine, fresh=True)
+            return Built(draft.commit(manifest), engine, True, recipe)
 
 
 def standing(bundle: Bundle, resolved: Resolved) -> Engine | None:
@@ -65,16 +70,8 @@ def standing(bundle: Bundle, resolved: Resolved) -> Engine | None:
 
 def make(bundle: Bundle, resolved: Resolved, draft: Draft, progress: Progress) -> Engine:
     """Build every graph of a bundle into a draft."""
-    target, manifest = resolved.target, bundle.manifest
-    graphs = [
-        GraphJob(
-            name=name,
-            source=str((bundle.path / graph.file).resolve()),
-            destination=str(draft.path.resolve() / f"{name}.engine"),
-            profiles=profiles.axes(name, target.profiles, manifest.pixel_factor),
-        )
-        for name, graph in manifest.graphs.items()
-    ]
+    target, found = resolved.target, resolved.found
+    graphs = _graphs(bundle, resolved, draft)
     with scratch(draft) as folder, _checking(bundle):
         tensorrt_job.run(_job(target, resolved.library, resolved.compute, folder, graphs), progress)
     if resolved.library:
@@ -83,7 +80,26 @@ def make(bundle: Bundle, resolved: Resolved, draft: Draft, progress: Progress) -
         plugin = dataclasses.replace(target.plugin, file=draft.inside(file))
         target = dataclasses.replace(target, plugin=plugin)
     made = {graph.name: Graph(draft.inside(Path(graph.destination).name), []) for graph in graphs}
-    return Engine(NAME, engine_key(target), made, target)
+    groups = quantised.step_groups(found.recipe) if found else []
+    return Engine(NAME, engine_key(target), made, target, groups, found.sha256 if found else None)
+
+
+def _graphs(bundle: Bundle, resolved: Resolved, draft: Draft) -> list[GraphJob]:
+    """What to build of each graph of a bundle; of a denoiser with a recipe, one for each step group."""
+    found, jobs = resolved.found, []
+    for portable, graph in bundle.manifest.graphs.items():
+        recipe = found.recipe if found and portable == quantised.GRAPH else None
+        for group, name in enumerate(quantised.graph_names(recipe) if recipe else [portable]):
+            job = GraphJob(
+                name=name,
+                source=str((bundle.path / graph.file).resolve()),
+                destination=str(draft.path.resolve() / f"{name}.engine"),
+                profiles=profiles.axes(portable, resolved.target.profiles, bundle.manifest.pixel_factor),
+                recipe=str((bundle.path / found.file).resolve()) if found and recipe else None,
+                group=group,
+            )
+            jobs.append(job)
+    return jobs
 
 
 def refit(
@@ -119,6 +135,8 @@ def refit(
 
 def refits_here(target: Target) -> Path | None:
     """The plugin library that refitting takes, None for another plugin. FdcnError where it cannot be done here."""
+    if target.precision in QUANTISED:
+        raise FdcnError("other weights need another calibration")
     if not target.refittable:
         raise FdcnError("it was built without --refit")
     device = gpu.first()

@@ -6,16 +6,25 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from fdcn.bundle import QUANTISED
 from fdcn.errors import FdcnError
 from fdcn.export.passes.embed_operator import embed_operator
 from fdcn.export.passes.fold_constants import fold_constants
 from fdcn.export.passes.half_precision import half_precision
+from fdcn.export.passes.quantise import quantise
 from fdcn.export.passes.strip_operator import strip_operator
 from fdcn.export.profiles import Axes
+from fdcn.export.quantised import GRAPH
 from fdcn.export.read import read
+from fdcn.export.recipe import Recipe
 from fdcn.plugins import spec
 
-HALF = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
+HALF = {
+    "float16": ir.DataType.FLOAT16,
+    "bfloat16": ir.DataType.BFLOAT16,
+    **dict.fromkeys(QUANTISED, ir.DataType.FLOAT16),
+}
+"""What becomes of all that is not quantised."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +36,28 @@ class Prepared:
     """Axes of each input: a number, or the name of a dynamic axis."""
     operators: int
     """How many nodes are MultiScaleDCN."""
+    quantised: int = 0
+    """How many matrix products are."""
 
 
-def prepare(source: Path, folder: Path, name: str, precision: str, plugin: bool) -> Prepared:
-    """Write the graph `name` of a bundle for TensorRT.
+def prepare(
+    source: Path,
+    folder: Path,
+    name: str,
+    precision: str,
+    plugin: bool,
+    recipe: Recipe | None = None,
+    group: int = 0,
+) -> Prepared:
+    """Write the graph `name` of an engine for TensorRT; with a recipe it is the denoiser for one of its step groups.
 
     Without a plugin the operator stays a function, of operators that TensorRT has. Edges are float32 in every
-    precision. Raises FdcnError for a file that fdcn did not export, and for a weight that the precision cannot hold.
+    precision. Raises FdcnError for a file that fdcn did not export, for a weight that the precision cannot hold, and
+    for a recipe that does not fit the graph.
     """
-    model = _read(source, name)
+    model = _read(source, GRAPH if recipe else name)
+    if recipe:
+        quantise(model, recipe, group)
     operators = sum((node.domain, node.op_type) == (spec.DOMAIN, spec.NAME) for node in model.graph)
     if plugin:
         strip_operator(model)
@@ -50,7 +72,7 @@ def prepare(source: Path, folder: Path, name: str, precision: str, plugin: bool)
     # Its weights are mapped files, and it lies in reference cycles: the builder needs that memory.
     del model
     gc.collect()
-    return Prepared(path, inputs, operators)
+    return Prepared(path, inputs, operators, len(recipe.quantised()) if recipe else 0)
 
 
 def shapes(prepared: Prepared, axes: Axes) -> dict[str, list[list[int]]]:

@@ -40,6 +40,10 @@ class GraphJob:
     """The portable ONNX file, or the engine to refit from it in `engine`."""
     destination: str
     profiles: list[Axes]
+    recipe: str | None = None
+    """The file of the recipe to quantise the graph by, which is the portable denoiser."""
+    group: int = 0
+    """Of the recipe's step groups."""
     engine: str | None = None
     """An engine to give the source's weights, instead of building one."""
 

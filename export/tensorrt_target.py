@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fdcn import __version__, gpu, plugins
-from fdcn.bundle import Bundle, File, Graph, Plugin, Profile, Target, sha256
+from fdcn.bundle import OPTIONS, QUANTISED, Bundle, File, Graph, Plugin, Profile, Target, sha256
 from fdcn.errors import FdcnError
-from fdcn.export import profiles
+from fdcn.export import profiles, quantised
 from fdcn.plugins import flavours, libraries, nvrtc, spec, tensorrt_plugin
 from fdcn.plugins.flavours import Flavour
 
 FLAVOURS = ("tensorrt", "tensorrt-rtx")
-PRECISIONS = ("float32", "float16", "bfloat16")
 PLUGINS = ("auto", "library", "python", "aot", "none")
 
 
@@ -24,6 +23,7 @@ class Options:
     """Options of a build."""
 
     precision: str = "float32"
+    """As in `bundle.Target`."""
     compute: tuple[str, ...] = ()
     """Architectures of the machines to build for, as sm_86; none for the GPU of this one."""
     flavour: str | None = None
@@ -45,22 +45,29 @@ class Resolved:
     """The architectures that the options name; none for the GPU of this machine."""
     library: Path | None
     """The plugin library; None for every other kind of plugin."""
+    found: quantised.Found | None = None
+    """The recipe that the denoiser is quantised by, where it is."""
 
 
 def resolve(bundle: Bundle, options: Options) -> Resolved:
     """Settle what options leave open.
 
     Raises FdcnError where there is no TensorRT, or not the flavour asked for; no GPU, or none that the flavour builds
-    for; no plugin of the kind asked for; or an impossible profile.
+    for, or one without the precision; no plugin of the kind asked for; an impossible profile; or no calibration.
     """
     device = gpu.first() if options.refit or not options.compute else None
     compute = list(options.compute) or ([device.compute] if device else [])
     if not compute:
-        raise FdcnError("no NVIDIA GPU here; name the architecture of the machine to build for, as --gpu sm_86")
+        example = f"--gpu sm_{max(86, gpu.FIRST.get(options.precision, 0))}"
+        raise FdcnError(f"no NVIDIA GPU here; name the architecture of the machine to build for, as {example}")
     flavour = _flavour(options)
     if options.refit and device is None:
         raise FdcnError("--refit needs a GPU here: TensorRT-RTX lays out refittable weights on one; leave --refit out")
     flavours.check_compute(flavour, options.compute)
+    check_precision(options.precision, compute)
+    found = quantised.find(bundle, options.precision) if options.precision in QUANTISED else None
+    if found and options.refit:
+        raise FdcnError(f"other weights need another calibration: leave --refit out with {OPTIONS[options.precision]}")
     kind, library = find_plugin(flavour, options.plugin)
     target = Target(
         flavour=flavour.name,
@@ -76,7 +83,19 @@ def resolve(bundle: Bundle, options: Options) -> Resolved:
         refittable=options.refit,
         made_from="",
     )
-    return Resolved(dataclasses.replace(target, made_from=made_from(target)), list(options.compute), library)
+    target = dataclasses.replace(target, made_from=made_from(target, found.sha256 if found else None))
+    return Resolved(target, list(options.compute), library, found)
+
+
+def check_precision(precision: str, compute: Iterable[str]) -> None:
+    """Raise FdcnError where an architecture does not multiply in a precision, with what it does multiply in."""
+    for name in compute:
+        if not gpu.has_precision(name, precision):
+            able = [OPTIONS[each] for each in (*QUANTISED, "float16") if gpu.has_precision(name, each)]
+            raise FdcnError(
+                f"{name} has no {precision.upper()}, which GPUs have from sm_{gpu.FIRST[precision]} on; "
+                f"build for it with {' or '.join(able)}"
+            )
 
 
 def graph_hashes(graphs: Mapping[str, Graph], file: Callable[[str], File]) -> dict[str, str]:
@@ -85,11 +104,16 @@ def graph_hashes(graphs: Mapping[str, Graph], file: Callable[[str], File]) -> di
     return {name: hashlib.sha256("\n".join(hashes).encode()).hexdigest() for name, hashes in contents.items()}
 
 
-def made_from(target: Target) -> str:
-    """Hash of what an engine depends on, today's code included: the driver of the building machine is no part of it."""
+def made_from(target: Target, recipe_sha256: str | None = None) -> str:
+    """Hash of what an engine depends on, today's code included: the driver of the building machine is no part of it.
+
+    `recipe_sha256` is that of the recipe's file, where there is one.
+    """
     plugin = dataclasses.replace(target.plugin, file=None)
     told = dataclasses.asdict(dataclasses.replace(target, driver=None, plugin=plugin, made_from=""))
-    return hashlib.sha256(json.dumps([told, _sources(), __version__], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([told, recipe_sha256, _sources(), __version__], sort_keys=True).encode()
+    ).hexdigest()
 
 
 def _flavour(options: Options) -> Flavour:
@@ -126,7 +150,8 @@ def _plugin_hash(kind: str, library: Path | None) -> str | None:
 def _sources() -> str:
     """Hash of the code that turns graphs into engines."""
     here, theirs = Path(__file__).parent, Path(plugins.__file__).parent
-    files = [*here.glob("tensorrt_*.py"), *here.glob("passes/*.py"), here / "profiles.py"]
+    files = [*here.glob("tensorrt_*.py"), *here.glob("passes/*.py")]
+    files += [here / name for name in ("products.py", "profiles.py", "quantised.py", "scales.py")]
     return _digest([*files, *(theirs / name for name in ("flavours.py", "function.py", "spec.py"))])
 
 

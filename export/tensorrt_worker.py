@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fdcn.errors import FdcnError
+from fdcn.export import recipe as recipes
 from fdcn.export.tensorrt_graphs import Prepared, prepare, shapes
 from fdcn.export.tensorrt_job import LESS, OUT_OF_MEMORY, GraphJob, Job
 from fdcn.plugins import flavours, tensorrt_plugin
@@ -58,7 +59,7 @@ def work(job: Job, send: Send) -> dict[str, int]:
             send({"progress": [done, 100 * len(job.graphs)]})
 
     for i, graph in enumerate(job.graphs):
-        prepared = prepare(Path(graph.source), Path(job.folder), graph.name, job.precision, job.plugin != "none")
+        prepared = _prepare(job, graph)
         act = _refit if graph.engine else _build
         layers[graph.name] = act(flavour, logger, job, graph, prepared, functools.partial(fraction, i))
         for file in Path(job.folder).glob(f"{prepared.path.name}*"):
@@ -68,8 +69,17 @@ def work(job: Job, send: Send) -> dict[str, int]:
     return layers
 
 
+def _prepare(job: Job, graph: GraphJob) -> Prepared:
+    recipe = recipes.load(Path(graph.recipe)) if graph.recipe else None
+    source, folder, plugin = Path(graph.source), Path(job.folder), job.plugin != "none"
+    return prepare(source, folder, graph.name, job.precision, plugin, recipe, graph.group)
+
+
 def parse(flavour: Flavour, logger: Any, builder: Any, prepared: Prepared, plugin: bool) -> Any:
-    """The network of a prepared graph. Raises FdcnError where TensorRT refuses it, or takes no plugin for a node."""
+    """The network of a prepared graph.
+
+    Raises FdcnError where TensorRT refuses it, takes no plugin for a node, or sees a product in another precision.
+    """
     trt = flavour.module
     network = builder.create_network(flavours.network_flags(flavour))
     parser = trt.OnnxParser(network, logger)
@@ -82,7 +92,34 @@ def parse(flavour: Flavour, logger: Any, builder: Any, prepared: Prepared, plugi
     found = sum(network.get_layer(i).type == trt.LayerType.PLUGIN_V3 for i in range(network.num_layers))
     if plugin and found != prepared.operators:
         raise FdcnError(f"{flavour} made plugin layers of {found} of {prepared.operators} operators; try --plugin none")
+    found = quantised_products(trt, network)
+    if found != prepared.quantised:
+        raise FdcnError(
+            f"{flavour} sees {found} of the {prepared.quantised} quantised products of the {prepared.path.stem} as "
+            "such; build in half precision, --fp16"
+        )
     return network
+
+
+def quantised_products(trt: Any, network: Any) -> int:
+    """How many matrix products of a network read dequantised INT8 or FP8 numbers on both sides."""
+    layers = [network.get_layer(i) for i in range(network.num_layers)]
+    makers = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
+    # The parser gives a weight the rank of what it multiplies.
+    passing = {trt.LayerType.SHUFFLE, trt.LayerType.CAST}
+
+    def dequantised(tensor: Any) -> bool:
+        maker = makers.get(tensor.name)
+        while maker is not None and maker.type in passing:
+            maker = makers.get(maker.get_input(0).name)
+        return (
+            maker is not None
+            and maker.type == trt.LayerType.DEQUANTIZE
+            and maker.get_input(0).dtype in (trt.DataType.INT8, trt.DataType.FP8)
+        )
+
+    products = [layer for layer in layers if layer.type == trt.LayerType.MATRIX_MULTIPLY]
+    return sum(dequantised(layer.get_input(0)) and dequantised(layer.get_input(1)) for layer in products)
 
 
 def configure(flavour: Flavour, builder: Any, job: Job, profiles: list[dict[str, list[list[int]]]]) -> Any:

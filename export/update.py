@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fdcn import __version__
-from fdcn.bundle import Bundle, Draft, Engine, Graph, Manifest, drafting
+from fdcn.bundle import OPTIONS, QUANTISED, Bundle, Draft, Engine, Graph, Manifest, drafting
 from fdcn.errors import FdcnError
 from fdcn.export import checkpoint, engine, models, tensorrt_engine, weights
 from fdcn.export.exporter import digest, export_graph
@@ -56,7 +56,9 @@ def update(
             engines = [_renew_engine(bundle, i, graphs, renewed, draft, progress, report) for i in indices]
             described = dataclasses.replace(m.model, weights=which, weights_sha256=identity["weights_sha256"])
             kept = [engine for engine in engines if engine]
-            return draft.commit(dataclasses.replace(m, model=described, graphs=graphs, engines=kept))
+            if m.calibration:
+                report(f"dropped the calibration: it is of the old weights; calibrate again: fdcn calibrate {path}")
+            return draft.commit(dataclasses.replace(m, model=described, graphs=graphs, engines=kept, calibration=None))
 
 
 def _check(model: ModelSource, m: Manifest, path: Path, new: Path) -> None:
@@ -106,6 +108,8 @@ def _renew_engine(
         paths = {name: draft.path / Path(graph.file).name for name, graph in graphs.items()}
         made = engine.renew(old, paths, draft, folder)
         again, reason = f"fdcn build {bundle.path}", "it is of another ONNX Runtime"
+        if old.precision in QUANTISED:
+            again, reason = f"{again} {OPTIONS[old.precision]}", "other weights need another calibration"
     else:
         again, reason = f"fdcn build {bundle.path} {old.target.options()}", ""
         try:
@@ -113,5 +117,7 @@ def _renew_engine(
         except FdcnError as error:
             made, reason = None, str(error)
             shutil.rmtree(draft.path / folder, ignore_errors=True)
+    if old.precision in QUANTISED:
+        again = f"fdcn calibrate {bundle.path}, then {again}"
     report(f"updated {old.key}" if made else f"dropped {old.key}: {reason}; build it again: {again}")
     return made

@@ -13,7 +13,7 @@ from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
 from fdcn.runtime import job, request
 from fdcn.runtime.backends import open_backend
-from fdcn.runtime.backends.base import Backend, Batch, HasSampler, Sampler
+from fdcn.runtime.backends.base import Backend, Batch, HasSampler, HasStepGroups, Sampler
 from fdcn.runtime.gate import Gate
 from fdcn.runtime.images import Images
 from fdcn.runtime.job import Job, Progress
@@ -196,6 +196,7 @@ class Pipeline:
             guidance=wanted.guidance,
             reach=m.sampling.reach,
             stretch=stretch,
+            step_groups=self.backend.step_groups if isinstance(self.backend, HasStepGroups) else (),
         )
 
     def notes(self, wanted: Request) -> list[str]:

@@ -1,15 +1,17 @@
 """The sampler as a table: one row an evaluation of the network, whatever the solver, guidance or size."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from fdcn.bundle import StepGroup
 from fdcn.runtime.s_max import s_max
 from fdcn.runtime.solvers import evaluations
 
 ALLOWANCE = 1e-6
-"""How far outside a guidance interval a time may lie and still count: grids are not exact."""
+"""How far outside a guidance interval or step group a time may lie and still count: grids are not exact."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +72,12 @@ def sampler_plan(
     guidance: Guidance | None = None,
     reach: float = 6.0,
     stretch: tuple[float, float] = (1.0, 1.0),
+    step_groups: Sequence[StepGroup] = (),
 ) -> SamplerPlan:
     """Build the table of a flow-matching sampler.
 
     `stretch` is the token grid's (width, height) over the training grid's, (1, 1) for no S_max adjustment.
+    `step_groups` are those of the engine that is to run it: which graph evaluates which steps.
     Raises FdcnError for impossible steps (see `solvers.evaluations`).
     """
     guidance = guidance or Guidance()
@@ -81,7 +85,7 @@ def sampler_plan(
     rows = tuple(
         Row(
             t=np.float32(e.t),
-            passes=_passes(guidance, e.t),
+            passes=_passes(guidance, e.t, graph_at(e.t, step_groups)),
             s_max=s_max(e.t, blocks, reach, stretch),
             base=e.base.astype(np.float32),
             point=e.point.astype(np.float32),
@@ -93,15 +97,20 @@ def sampler_plan(
     return SamplerPlan(rows, len(table[0].base) - 4, None if guidance.channels == "all" else 3)
 
 
-def _passes(guidance: Guidance, t: float) -> tuple[Pass, ...]:
+def graph_at(t: float, step_groups: Sequence[StepGroup] = ()) -> str:
+    """The graph that evaluates a time in [0, 1]: that of the first group that it is in."""
+    return next((group.graph for group in step_groups if t <= group.until + ALLOWANCE), "denoiser")
+
+
+def _passes(guidance: Guidance, t: float, graph: str) -> tuple[Pass, ...]:
     low, high = guidance.interval
     g = guidance.scale
     if g == 1 or not low - ALLOWANCE <= t <= high + ALLOWANCE:
-        return (_pass(True, 1.0, 1.0),)
+        return (_pass(graph, True, 1.0, 1.0),)
     if guidance.channels == "3":
-        return _pass(False, 1 - g, 0.0), _pass(True, g, 1.0)
-    return _pass(False, 1 - g, 1 - g), _pass(True, g, g)
+        return _pass(graph, False, 1 - g, 0.0), _pass(graph, True, g, 1.0)
+    return _pass(graph, False, 1 - g, 1 - g), _pass(graph, True, g, g)
 
 
-def _pass(conditional: bool, guided: float, rest: float) -> Pass:
-    return Pass("denoiser", conditional, np.float32(guided), np.float32(rest))
+def _pass(graph: str, conditional: bool, guided: float, rest: float) -> Pass:
+    return Pass(graph, conditional, np.float32(guided), np.float32(rest))

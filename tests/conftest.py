@@ -36,6 +36,14 @@ def shipped_bundle(tmp_path_factory) -> Bundle:
     return export(SHIPPED, tmp_path_factory.mktemp("bundles") / "shipped")
 
 
+@pytest.fixture(scope="session")
+def calibrated_bundle(tmp_path_factory, shipped_bundle) -> Bundle:
+    """The shipped checkpoint, exported and calibrated for INT8 and FP8; see `calibrated`. Read only."""
+    from calibrated import calibrated
+
+    return calibrated(shipped_bundle, tmp_path_factory.mktemp("bundles") / "calibrated")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _empty_cache(tmp_path_factory):
     """What the user's cache holds must not matter: the operator is the portable one unless a test asks for another."""

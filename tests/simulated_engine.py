@@ -38,14 +38,23 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> simulated_gpu.Cuda:
     return cuda
 
 
-def with_engine(bundle: Bundle, profiles: Sequence[Profile], library: bytes | None = None, **changes: Any) -> Bundle:
-    """A bundle with one engine of these profiles; `changes` are of its target."""
+def with_engine(
+    bundle: Bundle,
+    profiles: Sequence[Profile],
+    library: bytes | None = None,
+    other: Engine | None = None,
+    **changes: Any,
+) -> Bundle:
+    """A bundle with one engine of these profiles; `changes` are of its target.
+
+    It runs the bundle's portable graphs, or those of another engine of it, for ONNX Runtime, with its step groups.
+    """
     manifest = bundle.manifest
     plugin = Plugin("none", 1, None, None)
     target = Target("tensorrt", "10.6.0", ["sm_86"], "12", None, "float16", list(profiles), plugin, {}, None, False, "")
     with drafting(bundle.path, "engine") as draft:
         graphs = {}
-        for name, graph in manifest.graphs.items():
+        for name, graph in (other.graphs if other else manifest.graphs).items():
             onnx = bundle.graph(graph).resolve()
             inputs = simulated_gpu.ort.InferenceSession(onnx).get_inputs()
             ranges = [
@@ -62,8 +71,9 @@ def with_engine(bundle: Bundle, profiles: Sequence[Profile], library: bytes | No
             inside = draft.inside("libfdcn_tensorrt.so")
             changes["plugin"] = Plugin("library", 1, sha256(draft.path / "libfdcn_tensorrt.so"), inside)
         target = dataclasses.replace(target, **changes)
-        engine = Engine("tensorrt", engine_key(target), graphs, target)
-        return draft.commit(dataclasses.replace(manifest, engines=[engine]))
+        engine = Engine("tensorrt", engine_key(target), graphs, target, other.step_groups if other else [])
+        kept = [other] if other else []
+        return draft.commit(dataclasses.replace(manifest, engines=[*kept, engine]))
 
 
 def equipped(bundle: Bundle, folder: Path, profiles: Sequence[Profile]) -> Bundle:

@@ -84,6 +84,46 @@ def test_the_same_build_for_the_cpu_twice(fdcn, model):
     assert "--fp16 --gpu sm_86" in first.stdout
 
 
+def test_int8_on_the_cpu(fdcn, calibrated_bundle, tmp_path):
+    shutil.copytree(calibrated_bundle.path, tmp_path / "fdcn-model")
+    words = ("build", "--int8", "--backend", "onnxruntime")
+    first, again = fdcn(*words), fdcn(*words)
+    (engine,) = engines(fdcn)
+    assert engine["key"].endswith("-function-int8")
+    assert first.stdout.splitlines()[0] == "55 of 57 products in INT8"
+    assert f"built {engine['key']}; next: fdcn run --size 56x28" in first.stdout
+    assert f"nothing to do, there is {engine['key']}" in again.stdout
+    table = fdcn("inspect").stdout
+    for said in ("calibration", "for int8, fp8: 2 samples of 28x28, euler, 4 steps, guidance 4", "recipe fp8"):
+        assert said in table, table
+    picture = fdcn("run", "--backend", "onnxruntime", "--label", 3, "--steps", 5)
+    assert "int8 engine's graphs" in picture.stdout, picture.stderr
+
+
+def test_quantised_engines_for_other_machines(rtx, fdcn, calibrated_bundle, tmp_path):
+    shutil.copytree(calibrated_bundle.path, tmp_path / "fdcn-model")
+    done = fdcn("build", "--fp8", "--gpu", "sm_89", "--plugin", "python", "--profile", "28x28:28x28:28x28")
+    assert done.returncode == 0, done.stderr
+    assert f"built tensorrt-rtx-{rtx.version}-sm_89-fp8 for " in done.stdout
+    assert "in the parsed network: 55 of 57 products in FP8" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--int8", "--backend", "onnxruntime"], "holds no calibration for --int8; run fdcn calibrate"),
+        (["--fp8", "--backend", "onnxruntime"], "fdcn build --fp8 --gpu sm_89; or take --int8"),
+        (["--fp8", "--gpu", "sm_86"], "sm_86 has no FP8, which GPUs have from sm_89 on; build for it with --int8 or"),
+    ],
+)
+def test_what_quantised_engines_lack(fdcn, model, options, says):
+    done = fdcn("build", *options)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert says in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

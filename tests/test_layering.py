@@ -11,11 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "calib", "data", "export", "plugins", "runtime", "serve", "verify")
 
-LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.sizes")
+LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.records", "fdcn.sizes")
 BELOW = {
     "fdcn": ("fdcn.errors", "fdcn.runtime"),  # the public names, on first use
     "fdcn.errors": (),
     "fdcn.sizes": (),
+    "fdcn.records": (),
     "fdcn.data": (),
     "fdcn.gpu": ("fdcn.errors",),
     "fdcn.cache": LEAVES,
@@ -48,7 +49,16 @@ The command line is on top of everything and has none.
 
 CORE = ("click", "numpy", "PIL", "rich")
 """What every installation has; ONNX Runtime, which it also has, may be replaced by another engine library."""
-DEPLOYED = ("fdcn", "fdcn.bundle", "fdcn.data", "fdcn.errors", "fdcn.sizes", "fdcn.runtime", "fdcn.doctor")
+DEPLOYED = (
+    "fdcn",
+    "fdcn.bundle",
+    "fdcn.data",
+    "fdcn.errors",
+    "fdcn.records",
+    "fdcn.sizes",
+    "fdcn.runtime",
+    "fdcn.doctor",
+)
 DEPLOYED += ("fdcn.cli", "fdcn.terminal", "fdcn.inspection", "fdcn.export.engine")
 ENGINE_LIBRARIES = ("fdcn.runtime.backends", "fdcn.export.engine", "fdcn.doctor")
 """The only parts of the deployed ones that may name ONNX Runtime, or CUDA's bindings."""
@@ -142,10 +152,10 @@ ALL_BUT_CLICK = "top not in sys.stdlib_module_names and top not in ('click', 'fd
 def test_help_works_where_only_click_is_installed() -> None:
     help_text = run_blocked(ALL_BUT_CLICK, "from fdcn.cli import main; sys.argv = ['fdcn', '--help']; main()")
     commands = help_text.partition("Commands:")[2].split()
-    assert {"export", "build", "run", "verify", "bench", "inspect", "doctor"} <= set(commands)
+    assert {"export", "calibrate", "build", "run", "verify", "bench", "inspect", "doctor"} <= set(commands)
 
 
-@pytest.mark.parametrize("command", ["export", "build", "run", "verify", "bench", "inspect", "doctor"])
+@pytest.mark.parametrize("command", ["export", "calibrate", "build", "run", "verify", "bench", "inspect", "doctor"])
 def test_help_of_commands_works_where_only_click_is_installed(command: str) -> None:
     code = f"from fdcn.cli import main; sys.argv = ['fdcn', {command!r}, '--help']; main()"
     assert "Usage: fdcn" in run_blocked(ALL_BUT_CLICK, code)

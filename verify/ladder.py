@@ -16,7 +16,7 @@ from fdcn.verify.limits import NETWORK, OPERATOR, PICTURE, coarser
 from fdcn.verify.metrics import differences
 from fdcn.verify.one_operator import Layout, layouts
 from fdcn.verify.operator_cases import cases
-from fdcn.verify.report import Report, Row, Rung
+from fdcn.verify.report import Compared, Report, Row, Rung
 from fdcn.verify.run_operator import Inputs
 from fdcn.verify.sampled import Progress, Sampled, part, row
 
@@ -24,35 +24,31 @@ from fdcn.verify.sampled import Progress, Sampled, part, row
 def compare(
     bundle: Bundle,
     reference: Contender,
-    candidate: Contender,
+    candidates: Sequence[Contender],
     request: Mapping[str, Any],
     sizes: Sequence[tuple[int, int]] = (),
     progress: Progress = lambda done, total: None,
 ) -> Report:
-    """Compare two contenders on every rung.
+    """Compare candidates with a reference on every rung but the distribution.
 
     `request` has arguments of `Pipeline.__call__`, and each of `sizes` is run with it: by default the training size
-    and, where the bundle is not fixed to one, twice its width. Raises FdcnError where the reference cannot run, or the
+    and, where the bundle is not fixed to one, twice its width. Raises FdcnError where the reference cannot run, or a
     candidate does not take a size.
     """
     sizes = list(sizes) or default_sizes(bundle)
-    precision = coarser(reference.side.precision, candidate.side.precision)
-    operator = _operator(bundle, reference, candidate, precision)
+    operators = [_operator(bundle, reference, candidate) for candidate in candidates]
     runs = [
-        Sampled(bundle, reference, candidate, precision, {**request, "size": size}, part(progress, i, len(sizes)))
+        Sampled(bundle, reference, candidates, {**request, "size": size}, part(progress, i, len(sizes)))
         for i, size in enumerate(sizes)
     ]
-    network, picture = NETWORK[precision].named(), PICTURE[precision].named()
-    rungs = [
-        operator,
-        # It knows no sizes.
-        Rung("conditioner", "what goes into the network beside the latent", network, runs[0].conditioner()),
-        Rung("velocity", "the network on the same latents", network, [r for run in runs for r in run.velocity()]),
-        Rung("picture", "each sampled by itself", picture, [r for run in runs for r in run.picture()]),
+    compared = [
+        Compared(candidate.side, [operator, *_rungs(reference, candidate, i, runs)])
+        for i, (candidate, operator) in enumerate(zip(candidates, operators, strict=True))
     ]
     settings = {**runs[0].images.parameters(), "sizes": [format_size(size) for size in sizes]}
     del settings["size"]
-    return Report(bundle.manifest.model.weights_sha256, reference.side, candidate.side, settings, rungs)
+    albums = [run.album() for run in runs]
+    return Report(bundle.manifest.model.weights_sha256, reference.side, compared, settings, albums)
 
 
 def default_sizes(bundle: Bundle) -> list[tuple[int, int]]:
@@ -62,9 +58,27 @@ def default_sizes(bundle: Bundle) -> list[tuple[int, int]]:
     return [(width, height)] if manifest.fixed_size else [(width, height), (2 * width, height)]
 
 
-def _operator(bundle: Bundle, reference: Contender, candidate: Contender, precision: str) -> Rung:
+def _rungs(reference: Contender, candidate: Contender, index: int, runs: Sequence[Sampled]) -> list[Rung]:
+    """What was sampled, of one candidate."""
+    precision, rest = (
+        coarser(reference.side.precision, candidate.side.precision),
+        coarser(reference.rest, candidate.rest),
+    )
+    conditioner, network, picture = NETWORK[rest].named(), NETWORK[precision].named(), PICTURE[precision].named()
+    steps = [row for run in runs for row in run.velocity(index)]
+    pictures = [row for run in runs for row in run.picture(index)]
+    return [
+        # It knows no sizes.
+        Rung("conditioner", "what goes into the network beside the latent", conditioner, runs[0].conditioner(index)),
+        Rung("velocity", "the network on the same latents", network, steps),
+        Rung("picture", "each sampled by itself", picture, pictures),
+    ]
+
+
+def _operator(bundle: Bundle, reference: Contender, candidate: Contender) -> Rung:
     """The operator alone, where both can run it alone."""
     rows: list[Row] = []
+    precision = coarser(reference.rest, candidate.rest)
     rung = Rung("operator", "MultiScaleDCN alone", OPERATOR[precision].named(), rows)
     for layout in layouts(bundle):
         inputs = cases(layout, precision)

@@ -1,5 +1,6 @@
-"""A report as a picture: how far the velocity is off at each step, a line a size."""
+"""A report as a picture: how far the velocity is off at each step, a line a candidate and size."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,19 +27,22 @@ def write(figure: Figure, path: Path) -> None:
 
 def draw(report: Report) -> Figure:
     """Cosine, PSNR and errors of the velocity rung over the steps; what is not finite is a gap."""
-    rung = next(rung for rung in report.rungs if rung.name == "velocity")
     figure = Figure(INCHES, DPI, layout="constrained")
-    verdict = "passed" if report.passed else "FAILED"
-    figure.suptitle(f"{report.candidate.artifact} against {report.reference.artifact}: {verdict}")
+    figure.suptitle(report.verdict())
     cosine, psnr, errors = figure.subplots(1, 3)
-    for index, size in enumerate(dict.fromkeys(row.at["size"] for row in rung.rows)):
-        rows, color = [row for row in rung.rows if row.at["size"] == size], f"C{index % 10}"
-        _line(cosine, rows, lambda row: max(1 - row.values["cosine"], SAME), size, color)
-        _line(psnr, rows, lambda row: row.values["psnr"], size, color)
-        _line(errors, rows, lambda row: max(row.values["max_error"], SAME), f"{size}, largest", color)
-        _line(errors, rows, lambda row: max(row.values["mean_error"], SAME), f"{size}, mean", color, dashed=True)
-    if "cosine" in rung.limits:
-        cosine.axhline(1 - rung.limits["cosine"], color="black", linestyle=":", label="limit")
+    colors, limits = itertools.count(), set()
+    for compared in report.candidates:
+        rung = next(rung for rung in compared.rungs if rung.name == "velocity")
+        limits |= {rung.limits["cosine"]} if "cosine" in rung.limits else set()
+        for size in dict.fromkeys(row.at["size"] for row in rung.rows):
+            rows, color = [row for row in rung.rows if row.at["size"] == size], f"C{next(colors) % 10}"
+            name = size if len(report.candidates) == 1 else f"{compared.side.name}, {size}"
+            _line(cosine, rows, lambda row: max(1 - row.values["cosine"], SAME), name, color)
+            _line(psnr, rows, lambda row: row.values["psnr"], name, color)
+            _line(errors, rows, lambda row: max(row.values["max_error"], SAME), f"{name}, largest", color)
+            _line(errors, rows, lambda row: max(row.values["mean_error"], SAME), f"{name}, mean", color, dashed=True)
+    for limit in sorted(limits):
+        cosine.axhline(1 - limit, color="black", linestyle=":", label="limit")
     for axes, name, scale in ((cosine, "1 − cosine", "log"), (psnr, "PSNR in dB", "linear"), (errors, "error", "log")):
         axes.set(xlabel="step", ylabel=f"{name} of the velocity", yscale=scale)
         axes.grid(alpha=0.3)

@@ -1,7 +1,8 @@
-"""What a comparison found: rungs of rows, from the smallest part to the whole; as JSON too.
+"""What a comparison found: for each candidate rungs of rows, from the smallest part to the whole; as JSON too.
 
 A rung is a list of rows, and a row names where it was measured, what was measured and whether that is enough. Whoever
-reads a report (the table, the plot, the JSON file) takes the names from it, so a rung may measure what it likes.
+reads a report (the table, the plot, the page, the JSON file) takes the names from it, so a rung may measure what it
+likes.
 """
 
 import dataclasses
@@ -10,10 +11,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fdcn import __version__
 from fdcn.bundle import replace_file
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON file."""
 
 
@@ -55,28 +58,28 @@ class Side:
     name: str
     """As on the command line."""
     artifact: str
-    """Which graphs of the bundle: an engine's key, or "portable"."""
+    """Which graphs of the bundle: an engine's key, or "portable graphs"."""
     precision: str
     backend: str
     """What the backend says of itself."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
-    """A whole comparison."""
+class Compared:
+    """One candidate beside the reference."""
 
-    weights_sha256: str
-    reference: Side
-    candidate: Side
-    settings: dict[str, Any]
-    """The request that both ran, as JSON values."""
+    side: Side
     rungs: list[Rung]
 
     @property
     def passed(self) -> bool:
         return all(rung.passed for rung in self.rungs)
 
-    def verdict(self) -> str:
+    def rung(self, name: str) -> Rung | None:
+        """One of the rungs, where there is such a one."""
+        return next((rung for rung in self.rungs if rung.name == name), None)
+
+    def verdict(self, reference: str) -> str:
         """In a clause: that all rungs passed, or how much of which did not."""
         failed = [
             f"{sum(not row.passed for row in rung.rows)} of {len(rung.rows)} in the {rung.name}"
@@ -84,8 +87,40 @@ class Report:
             if not rung.passed
         ]
         if failed:
-            return f"{self.candidate.name} is too far from {self.reference.name}: {', '.join(failed)}"
-        return f"{self.candidate.name} agrees with {self.reference.name}"
+            return f"{self.side.name} is too far from {reference}: {', '.join(failed)}"
+        return f"{self.side.name} agrees with {reference}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Album:
+    """Pictures of one size, by every contender of the same classes and seeds."""
+
+    size: str
+    names: list[str]
+    """What each shows."""
+    seeds: list[int]
+    pictures: dict[str, np.ndarray]
+    """By contender, the reference first: uint8 [B, H, W, C]. Whose numbers were not finite has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A whole comparison; all but the albums is in the JSON file."""
+
+    weights_sha256: str
+    reference: Side
+    candidates: list[Compared]
+    settings: dict[str, Any]
+    """The request that all ran, as JSON values."""
+    albums: list[Album] = dataclasses.field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return all(compared.passed for compared in self.candidates)
+
+    def verdict(self) -> str:
+        """A clause for each candidate."""
+        return "; ".join(compared.verdict(self.reference.name) for compared in self.candidates)
 
     def to_json(self) -> str:
         """The report as a JSON object; a number that is not finite is null."""
@@ -93,8 +128,17 @@ class Report:
             "format": FORMAT,
             "fdcn": __version__,
             "passed": self.passed,
-            **dataclasses.asdict(self),
-            "rungs": [{**dataclasses.asdict(rung), "passed": rung.passed} for rung in self.rungs],
+            "weights_sha256": self.weights_sha256,
+            "reference": dataclasses.asdict(self.reference),
+            "settings": self.settings,
+            "candidates": [
+                {
+                    "side": dataclasses.asdict(compared.side),
+                    "passed": compared.passed,
+                    "rungs": [{**dataclasses.asdict(rung), "passed": rung.passed} for rung in compared.rungs],
+                }
+                for compared in self.candidates
+            ],
         }
         return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

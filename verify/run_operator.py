@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from fdcn.bundle import Bundle, Target
+from fdcn.bundle import QUANTISED, Bundle, Target
 from fdcn.export import tensorrt_job
 from fdcn.export.passes.half_precision import half_precision
 from fdcn.export.tensorrt_job import GraphJob, Job
@@ -70,7 +70,7 @@ def _job(target: Target, plugin: tuple[str, Path | None], folder: Path, graph: G
     kind, library = plugin
     return Job(
         flavour=target.flavour,
-        precision=target.precision,
+        precision="float16" if target.precision in QUANTISED else target.precision,
         plugin=kind,
         library=str(library) if library else None,
         compute=[],

@@ -1,4 +1,4 @@
-"""One request sampled twice: by the reference, with the candidate asked the same at each step, and by the candidate."""
+"""One request sampled by all: by the reference, with the candidates asked the same at each step, and by each alone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -8,11 +8,11 @@ from fdcn.errors import FdcnError
 from fdcn.runtime.images import Images
 from fdcn.runtime.pipeline import Pipeline
 from fdcn.sizes import format_size
-from fdcn.verify.both import Both
+from fdcn.verify.beside import Beside, Heard
 from fdcn.verify.contenders import Contender
-from fdcn.verify.limits import NETWORK, PICTURE
+from fdcn.verify.limits import NETWORK, PICTURE, coarser
 from fdcn.verify.metrics import Difference, differences, worst
-from fdcn.verify.report import Row
+from fdcn.verify.report import Album, Row
 
 WHITE = 255.0
 """The signal that a picture's PSNR is over."""
@@ -22,54 +22,72 @@ Progress = Callable[[int, int], None]
 
 
 class Sampled:
-    """What both made of one request, which has arguments of `Pipeline.__call__`.
+    """What all made of one request, which has arguments of `Pipeline.__call__`; candidates are named by their index.
 
-    Raises FdcnError where the reference cannot run it, or the candidate does not take its size.
+    Raises FdcnError where the reference cannot run it, or a candidate does not take its size.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         reference: Contender,
-        candidate: Contender,
-        precision: str,
+        candidates: Sequence[Contender],
         request: Mapping[str, Any],
         progress: Progress,
     ) -> None:
-        self._limits = PICTURE[precision]
-        self._both = Both(reference.backend, candidate.backend, NETWORK[precision])
-        pipe = Pipeline(bundle, self._both)
-        self.images = pipe(**request, progress=part(progress, 0, 2))
+        self._reference, self._candidates = reference, candidates
+        self._limits = [PICTURE[coarser(reference.side.precision, c.side.precision)] for c in candidates]
+        self._heard = [
+            Heard(
+                candidate.backend,
+                NETWORK[coarser(reference.side.precision, candidate.side.precision)],
+                NETWORK[coarser(reference.rest, candidate.rest)],
+            )
+            for candidate in candidates
+        ]
+        parts = 1 + len(candidates)
+        pipe = Pipeline(bundle, Beside(reference.backend, [c.backend for c in candidates], self._heard))
+        self.images = pipe(**request, progress=part(progress, 0, parts))
+        self.size = format_size(self.images.request.size)
         self._times = [float(row.t) for row in pipe.plan(self.images.request).rows]
-        self._alone: Images | None = None
-        self._failure = ""
-        try:
-            self._alone = Pipeline(bundle, candidate.backend)(**request, progress=part(progress, 1, 2))
-        except FdcnError as error:  # it took the request above: so this is its result, numbers that are not finite
-            self._failure = str(error)
+        self._alone: list[Images | str] = []
+        for i, candidate in enumerate(candidates):
+            try:
+                self._alone.append(
+                    Pipeline(bundle, candidate.backend)(**request, progress=part(progress, i + 1, parts))
+                )
+            except FdcnError as error:  # it took the request above: so this is its result, numbers that are not finite
+                self._alone.append(str(error))
 
-    def conditioner(self) -> list[Row]:
+    def conditioner(self, candidate: int) -> list[Row]:
         """A row for each output, over all times and classes."""
-        return [row({"output": name}, found) for name, found in self._both.conditioning.items()]
+        return [row({"output": name}, found) for name, found in self._heard[candidate].conditioning.items()]
 
-    def velocity(self) -> list[Row]:
+    def velocity(self, candidate: int) -> list[Row]:
         """A row for each step."""
-        steps, calls = len(self._times), self._both.velocity  # batch after batch
-        size = format_size(self.images.request.size)
+        steps, calls = len(self._times), self._heard[candidate].velocity  # batch after batch
         return [
-            row({"size": size, "step": i, "t": t}, [d for call in calls[i::steps] for d in call])
+            row({"size": self.size, "step": i, "t": t}, [d for call in calls[i::steps] for d in call])
             for i, t in enumerate(self._times)
         ]
 
-    def picture(self) -> list[Row]:
+    def picture(self, candidate: int) -> list[Row]:
         """A row for each picture."""
-        wanted = self.images
-        size, names, seeds = format_size(wanted.request.size), wanted.names, wanted.request.seeds
-        places = [{"size": size, "label": name, "seed": seed} for name, seed in zip(names, seeds, strict=True)]
-        if self._alone is None:
-            return [Row(at, {}, False, self._failure) for at in places]
-        found = differences(wanted.pixels, self._alone.pixels, self._limits, WHITE)
+        wanted, alone = self.images, self._alone[candidate]
+        named = zip(wanted.names, wanted.request.seeds, strict=True)
+        places = [{"size": self.size, "label": name, "seed": seed} for name, seed in named]
+        if isinstance(alone, str):
+            return [Row(at, {}, False, alone) for at in places]
+        found = differences(wanted.pixels, alone.pixels, self._limits[candidate], WHITE)
         return [row(at, [difference], LEVELS) for at, difference in zip(places, found, strict=True)]
+
+    def album(self) -> Album:
+        """The pictures of all."""
+        pictures = {self._reference.side.name: self.images.pixels}
+        for candidate, alone in zip(self._candidates, self._alone, strict=True):
+            if not isinstance(alone, str):
+                pictures[candidate.side.name] = alone.pixels
+        return Album(self.size, self.images.names, list(self.images.request.seeds), pictures)
 
 
 def row(at: dict[str, Any], found: Sequence[Difference], names: Iterable[str] | None = None) -> Row:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Column, Table
 
-from fdcn.verify.report import Report, Row, Rung
+from fdcn.verify.report import Report, Row, Rung, Side
 
 ROWS_AT_MOST = 24
 """Of a rung; of more, these are the worst."""
@@ -20,16 +20,24 @@ LIMITS: dict[str, Callable[[float], str]] = {
     "psnr": "PSNR ≥ {:g} dB".format,
     "absolute": "each error ≤ {:g}".format,
     "relative": "or {:.2g} of the value".format,
+    "accuracy_lost": "accuracy lost ≤ {:.2%}".format,
+    "frechet_grown": "Fréchet distance grown ≤ {:.0%}".format,
 }
 
 
 def print_report(report: Report) -> None:
-    """Print every rung of a report, and what was compared."""
+    """Print every rung of every candidate, and what was compared."""
     console = Console(highlight=False)
-    for name, side in (("reference", report.reference), ("candidate", report.candidate)):
-        console.print(f"[bold]{name}[/bold] {side.name}: {side.artifact}, {side.precision}; {side.backend}")
-    for rung in report.rungs:
-        _print_rung(console, rung)
+    _print_side(console, "reference", report.reference)
+    for compared in report.candidates:
+        _print_side(console, "candidate", compared.side)
+        for rung in compared.rungs:
+            _print_rung(console, rung)
+        console.print()
+
+
+def _print_side(console: Console, role: str, side: Side) -> None:
+    console.print(f"[bold]{role}[/bold] {side.name}: {side.artifact}, {side.precision}; {side.backend}")
 
 
 def _print_rung(console: Console, rung: Rung) -> None:
@@ -45,9 +53,9 @@ def _print_rung(console: Console, rung: Rung) -> None:
     table = Table(*places, *(Column(name.replace("_", " "), justify="right") for name in values), "", box=None)
     shown = _worst(rung.rows)
     for row in shown:
-        numbers = [_number(name, row.values[name]) if name in row.values else "-" for name in values]
-        verdict = "ok" if row.passed else f"[red]FAILED[/red] {row.note}"
-        table.add_row(*(_place(row.at.get(name, "")) for name in places), *numbers, verdict)
+        numbers = [number(name, row.values[name]) if name in row.values else "-" for name in values]
+        verdict = f"{'ok' if row.passed else '[red]FAILED[/red]'} {row.note}".strip()
+        table.add_row(*(place(row.at.get(name, "")) for name in places), *numbers, verdict)
     console.print(table)
     if len(shown) < len(rung.rows):
         console.print(f"the worst {len(shown)} of {len(rung.rows)}; --json has all")
@@ -59,9 +67,11 @@ def _worst(rows: list[Row]) -> list[Row]:
     return [rows[i] for i in sorted(by_need[:ROWS_AT_MOST])]
 
 
-def _number(name: str, value: float) -> str:
+def number(name: str, value: float) -> str:
+    """A value of a row, by its name."""
     return NUMBERS.get(name, "{:.4g}".format)(value)
 
 
-def _place(value: object) -> str:
+def place(value: object) -> str:
+    """Where a row was measured."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

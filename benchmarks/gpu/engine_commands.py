@@ -19,8 +19,9 @@ def verify(work: Path, precision: str) -> dict[str, Any]:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert file.exists(), done.stderr
     report = json.loads(file.read_text())
-    told = {side: report[side] for side in ("reference", "candidate", "settings")}
-    told |= {"rungs": {rung["name"]: ranges(rung) for rung in report["rungs"]}}
+    (compared,) = report["candidates"]
+    told = {"reference": report["reference"], "candidate": compared["side"], "settings": report["settings"]}
+    told |= {"rungs": {rung["name"]: ranges(rung) for rung in compared["rungs"]}}
     if done.returncode or not report["passed"]:
         raise Failed(done.stderr.strip(), told)
     return told

@@ -1,11 +1,12 @@
 """The interfaces between the pipeline, the sampler and whatever runs the network."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from fdcn.bundle import StepGroup
 from fdcn.runtime.plan import SamplerPlan
 
 
@@ -113,3 +114,11 @@ class HasSampler(Protocol):
     def sampler(self) -> Sampler:
         """A new sampler, which whoever asks for it closes."""
         ...
+
+
+@runtime_checkable
+class HasStepGroups(Protocol):
+    """A backend that may have other graphs than "denoiser" for some steps; every other one has that for all."""
+
+    step_groups: Sequence[StepGroup]
+    """By ascending `until`; empty for one graph."""

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 
-from fdcn.bundle import Engine, Target
+from fdcn.bundle import OPTIONS, Engine, Target
 from fdcn.errors import FdcnError
-from fdcn.gpu import Gpu
+from fdcn.gpu import Gpu, has_precision
 from fdcn.plugins import flavours, libraries, spec, tensorrt_plugin
 
 NAME = "tensorrt"
 """Of this backend, in manifests and on the command line."""
-PRECISION = {"float32": "", "float16": " --fp16", "bfloat16": " --bf16"}
 PREFERRED = {"library": ("library", "bundled", "python"), "python": ("python", "library")}
 """What runs the operator of an engine with a plugin, the best first."""
 ON_CPU = "run on the CPU: --backend onnxruntime"
@@ -95,7 +94,9 @@ def obstacle(bundle: Path, engine: Engine, machine: Machine, allow_bundled_code:
     target = engine.target
     if target is None:
         return Obstacle("does not say what it was built with", _build(bundle))
-    build = _build(bundle, PRECISION.get(target.precision, ""))
+    possible = has_precision(machine.gpu.compute, target.precision)
+    option = OPTIONS.get(target.precision if possible else "float16")
+    build = _build(bundle, f" {option}" if option else "")
     installed = machine.flavours[target.flavour]
     if isinstance(installed, str):
         return Obstacle(f"needs {target.flavour} {target.version}, which does not load here", installed)

@@ -6,14 +6,16 @@ standard operators that every exported graph carries.
 
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-from fdcn.bundle import Bundle, Graph
+from fdcn.bundle import OPTIONS, Bundle, Engine, Graph, StepGroup
 from fdcn.errors import FdcnError
 from fdcn.plugins import libraries
+from fdcn.runtime.backends.integer_products import saturate
 
 NAME = "onnxruntime"
 
@@ -23,15 +25,24 @@ def has_native_operator() -> bool:
     return libraries.find("ops") is not None
 
 
-def engine_key(native: bool) -> str:
-    """What an optimised graph must have been made for: this version, and the operator native or as its function."""
-    return f"{NAME}-{ort.__version__}-{'native' if native else 'function'}"
+def engine_key(native: bool, precision: str = "float32") -> str:
+    """What graphs must have been made for: this version, and the operator native or as its function."""
+    made_for = f"{NAME}-{ort.__version__}-{'native' if native else 'function'}"
+    return made_for if precision == "float32" else f"{made_for}-{precision}"
 
 
-def session_options(native: bool) -> ort.SessionOptions:
+def newest_engine(bundle: Bundle, native: bool) -> Engine | None:
+    """The engine that a bundle is run with here: the newest one whose key fits, whatever its precision."""
+    fitting = {engine_key(native, precision) for precision in ("float32", *OPTIONS)}
+    return next((e for e in reversed(bundle.manifest.engines) if e.backend == NAME and e.key in fitting), None)
+
+
+def session_options(native: bool, precision: str = "float32") -> ort.SessionOptions:
     """Options for the graphs, with the native operator or without. Raises FdcnError where its library does not load."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if precision == "int8" and saturate():
+        options.add_session_config_entry("session.x64quantprecision", "1")  # takes kernels that do not: exact, slower
     if native:
         library = libraries.find("ops")
         try:
@@ -44,9 +55,9 @@ def session_options(native: bool) -> ort.SessionOptions:
     return options
 
 
-def session(path: Path, optimised: bool, native: bool) -> ort.InferenceSession:
+def session(path: Path, optimised: bool, native: bool, precision: str = "float32") -> ort.InferenceSession:
     """Load a graph; an optimised one is taken as it is. Raises FdcnError where ONNX Runtime refuses it."""
-    options = session_options(native)
+    options = session_options(native, precision)
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_DISABLE_ALL if optimised else level.ORT_ENABLE_ALL
     try:
@@ -55,24 +66,35 @@ def session(path: Path, optimised: bool, native: bool) -> ort.InferenceSession:
         raise FdcnError(f"ONNX Runtime {ort.__version__} cannot load {path} ({_first_line(error)})") from error
 
 
-class OnnxRuntime:
-    """A bundle's graphs in ONNX Runtime: those optimised ahead of time where their key fits, else the portable ones.
+def optimised_ahead(engine: Engine) -> bool:
+    """Whether an engine's graphs are run as they are.
 
-    `native` says whether the operator runs natively; None: where it has been built.
+    Those with Q/DQ pairs are optimised where they are loaded: which integer products are fast and right depends on
+    the processor.
+    """
+    return engine.precision == "float32"
+
+
+class OnnxRuntime:
+    """A bundle's graphs in ONNX Runtime: those of the newest engine whose key fits, else the portable ones.
+
+    `native` says whether the operator runs natively; None: where it has been built. `step_groups` are the engine's.
     """
 
     def __init__(self, bundle: Bundle, native: bool | None = None) -> None:
         self._native = has_native_operator() if native is None else native
-        manifest, key = bundle.manifest, engine_key(self._native)
-        built = next((e for e in manifest.engines if e.backend == NAME and e.key == key), None)
+        built = newest_engine(bundle, self._native)
         self._bundle = bundle
-        self._optimised = built is not None
-        self._graphs: dict[str, Graph] = built.graphs if built else manifest.graphs
+        self._precision = built.precision if built else "float32"
+        self._optimised = built is not None and optimised_ahead(built)
+        self._graphs: dict[str, Graph] = built.graphs if built else bundle.manifest.graphs
+        self.step_groups: Sequence[StepGroup] = built.step_groups if built else []
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._opening = threading.Lock()
         # A run takes every core: two at once would only disturb each other (benchmarks/bench_threads.py).
         self._turn = threading.Lock()
-        graphs, operator = "optimised" if built else "portable", "native" if self._native else "portable"
+        graphs = "portable" if built is None else "optimised" if self._optimised else f"{self._precision} engine's"
+        operator = "native" if self._native else "portable"
         self.name = f"ONNX Runtime {ort.__version__} on the CPU, {graphs} graphs, {operator} operator"
         outputs = self._session("conditioner").get_outputs()
         self.conditioning_bytes = sum(4 * math.prod(output.shape[1:]) for output in outputs)
@@ -101,7 +123,7 @@ class OnnxRuntime:
         with self._opening:
             if graph not in self._sessions:
                 path = self._bundle.graph(self._graphs[graph])
-                self._sessions[graph] = session(path, self._optimised, self._native)
+                self._sessions[graph] = session(path, self._optimised, self._native, self._precision)
             return self._sessions[graph]
 
     def _run(self, graph: str, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -36,6 +36,7 @@ class TensorRT:
         self.close = weakref.finalize(self, self.engine.close)
         self.name = self.engine.name
         self.conditioning_bytes = self.engine.conditioning_bytes
+        self.step_groups = self.engine.step_groups
 
     def sampler(self) -> DeviceSampler:
         """A sampler that keeps everything on the device; it is closed with the backend, if not before."""

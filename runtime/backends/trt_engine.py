@@ -4,9 +4,10 @@ import contextlib
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from fdcn.bundle import Bundle, Engine, Extent, Plugin, Profile
+from fdcn.bundle import Bundle, Engine, Extent, Plugin, Profile, StepGroup
 from fdcn.errors import FdcnError
 from fdcn.gpu import Gpu
 from fdcn.plugins import flavours, libraries, tensorrt_plugin
@@ -36,7 +37,8 @@ class TrtEngine:
         self.manifest = bundle.manifest
         self._path, self._target = bundle.path, engine.target
         flavour = flavours.load(self._target.flavour)
-        if not {"conditioner", "denoiser"} <= engine.graphs.keys():
+        self.step_groups: Sequence[StepGroup] = engine.step_groups
+        if not {"conditioner", "denoiser", *(group.graph for group in self.step_groups)} <= engine.graphs.keys():
             raise FdcnError(f"engine {engine.key} of {bundle.path} lacks a graph; build it again: {self.command()}")
         files = {name: bundle.graph(graph) for name, graph in engine.graphs.items()}
         self._lock = threading.Lock()
@@ -54,7 +56,7 @@ class TrtEngine:
                 self.graphs[name] = TrtGraph(name, file, self.trt, self._runtime, log, self.device)
                 closing.callback(self.graphs[name].close)
             self.profiles = {name: self._read_profiles(name) for name in files if name != "conditioner"}
-            self._check_profiles(str(files["denoiser"]))
+            self._check_profiles(files)
             scratch.reserve(max(SCRATCH_AT_LEAST, *(graph.scratch_size() for graph in self.graphs.values())))
             for graph in self.graphs.values():
                 graph.share(scratch)
@@ -119,13 +121,14 @@ class TrtEngine:
             for shapes in self.graphs[graph].ranges("latent")
         ]
 
-    def _check_profiles(self, file: str) -> None:
-        if self.profiles["denoiser"] != self._target.profiles:
-            found, wanted = (_listed(profiles) for profiles in (self.profiles["denoiser"], self._target.profiles))
-            raise FdcnError(
-                f"the engine in {file} has profiles {found}, the manifest says {wanted}; "
-                f"build it again: {self.command()}"
-            )
+    def _check_profiles(self, files: Mapping[str, Path]) -> None:
+        for name in ["denoiser", *(group.graph for group in self.step_groups)]:
+            if self.profiles[name] != self._target.profiles:
+                found, wanted = (_listed(profiles) for profiles in (self.profiles[name], self._target.profiles))
+                raise FdcnError(
+                    f"the engine in {files[name]} has profiles {found}, the manifest says {wanted}; "
+                    f"build it again: {self.command()}"
+                )
 
 
 def _register(bundle: Bundle, flavour: Flavour, plugin: Plugin, operator: str) -> None:

@@ -3,6 +3,8 @@
 import os
 import sys
 
+import ml_dtypes
+import numpy as np
 import pytest
 
 from fdcn.bench import device_limits, limits, machine, memory
@@ -17,6 +19,13 @@ def test_the_processor_s_limit_is_measured():
     assert found.flop_per_second > 0
     assert found.bytes_per_second > 0
     assert "64, 128" in found.how
+
+
+def test_the_processor_s_limit_in_integers():
+    found = limits.processor("int8", sides=(64, 128), copied=1 << 20)
+    assert (found.device, found.precision) == ("cpu", "int8")
+    assert found.flop_per_second > 0
+    assert "MatMulInteger" in found.how
 
 
 def test_limited_threads_are_said(monkeypatch):
@@ -53,6 +62,25 @@ def rtx():
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
 def test_the_product_of_a_gpu_builds(rtx, precision):
     assert len(device_limits.product(rtx, precision, 256, ("sm_86",))) > 1000
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_quantised_product_builds(rtx, precision):
+    assert len(device_limits.product(rtx, precision, 256, ("sm_89",))) > 1000
+
+
+def test_factors_in_e4m3(monkeypatch):
+    monkeypatch.setattr(device_limits, "SIDE", 64)
+    exact, stored = (device_limits._operand(precision).astype(np.float64) for precision in ("float32", "fp8"))
+    found = stored.astype(np.uint8).view(ml_dtypes.float8_e4m3fn).astype(np.float64)
+    cut = np.abs(exact) < 2.0**-6
+    assert not found[cut].any()
+    np.testing.assert_array_equal(np.sign(found[~cut]), np.sign(exact[~cut]))
+    ratio = found[~cut] / exact[~cut]
+    assert ((ratio > 8 / 9) & (ratio <= 1)).all()
+    integers = device_limits._operand("int8")
+    assert integers.dtype == np.int8
+    assert integers.min() >= -127
 
 
 def test_a_product_without_a_gpu_is_refused(rtx):

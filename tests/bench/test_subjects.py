@@ -65,3 +65,17 @@ def test_graphs_for_another_onnx_runtime_are_passed_over_and_refused_by_name(tin
     assert subjects.find(bundle, "onnxruntime")[0].name == "portable"
     with pytest.raises(FdcnError, match=f"engines are {onnxrt.engine_key(False)}; build one: fdcn build"):
         subjects.find(bundle, "auto", [old.key])
+
+
+def test_an_int8_engine_is_measured_as_such(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(subjects.gpu, "first", lambda: None)
+    graphs = tiny_bundle.manifest.graphs
+    engines = [Engine("onnxruntime", onnxrt.engine_key(False, precision), graphs) for precision in ("float32", "int8")]
+    bundle = with_engines(tiny_bundle, others=engines)
+    (newest,) = subjects.find(bundle, "auto")
+    assert (newest.name, newest.precision) == (engines[1].key, "int8")
+    (named,) = subjects.find(bundle, "auto", [engines[0].key])
+    assert (named.precision, named.bundle.manifest.engines) == ("float32", engines[:1])
+    elsewhere = Engine("onnxruntime", "onnxruntime-1.0.0-native-int8", graphs)
+    with pytest.raises(FdcnError, match=f"engines are {onnxrt.engine_key(False, 'int8')}; build one: .* --int8"):
+        subjects.find(with_engines(tiny_bundle, others=[elsewhere]), "auto", [elsewhere.key])

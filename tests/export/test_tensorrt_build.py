@@ -14,7 +14,7 @@ from fdcn.errors import FdcnError
 from fdcn.export import tensorrt_graphs, tensorrt_worker
 from fdcn.export.profiles import parse_profile
 from fdcn.export.tensorrt_engine import build
-from fdcn.export.tensorrt_target import PRECISIONS, Options
+from fdcn.export.tensorrt_target import Options
 from fdcn.plugins import flavours, libraries, tensorrt_plugin
 
 BLOCKS, PRODUCTS = 11, 5 * 11 + 2
@@ -66,7 +66,7 @@ def plan_operators(path: Path) -> Counter:
     return Counter((named(layer[1]), named(layer[2])) for layer in layers)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", NAMES)
 @pytest.mark.parametrize("plugin", ["library", "python", "none"])
 def test_engines_of_the_shipped_checkpoint(rtx, bundle, request, plugin, precision):
     if plugin == "library":
@@ -91,7 +91,7 @@ def test_engines_of_the_shipped_checkpoint(rtx, bundle, request, plugin, precisi
     assert done[-1] == (300, 300)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", NAMES)
 @pytest.mark.parametrize("plugin", [True, False], ids=["plugin", "none"])
 def test_parsed_networks(rtx, shipped_bundle, tmp_path, plugin, precision):
     if plugin:

@@ -64,6 +64,8 @@ def test_the_newest_that_loads_is_taken():
         ({"compute": ["sm_80", "sm_89"]}, "this GPU is sm_86", "for sm_80, sm_89", "fdcn build model --fp16"),
         ({"compute": ["sm_90"], "precision": "bfloat16"}, "sm_86", "sm_90", "fdcn build model --bf16"),
         ({"compute": ["sm_90"], "precision": "float32"}, "sm_86", "sm_90", "fdcn build model;"),
+        ({"compute": ["sm_90"], "precision": "int8"}, "sm_86", "sm_90", "fdcn build model --int8"),
+        ({"compute": ["sm_90"], "precision": "fp8"}, "sm_86", "sm_90", "fdcn build model --fp16"),  # it has no FP8
         (
             {"plugin": {"version": 9}},
             f"fdcn has {spec.VERSION}",

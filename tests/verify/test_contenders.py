@@ -12,7 +12,7 @@ from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
 from fdcn.export.engine import build_onnxruntime
 from fdcn.runtime.backends import onnxrt
-from fdcn.verify.contenders import names, open_contender, open_pair
+from fdcn.verify.contenders import names, open_all, open_contender
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def key(native=False):
 
 
 def test_names(tiny_bundle, built):
-    always = ["auto", "onnxruntime", "tensorrt", "onnxruntime-portable", "onnxruntime-fp16"]
+    always = ["auto", "onnxruntime", "tensorrt", "onnxruntime-portable"]
+    always += ["onnxruntime-fp16", "onnxruntime-int8", "onnxruntime-fp8"]
     assert names(tiny_bundle) == always
     assert names(built) == [*always, key()]
 
@@ -67,7 +68,7 @@ def test_the_native_operator_is_taken_where_it_is_built(built, tmp_path, native_
 def test_half_precision_is_half(tiny_bundle, tmp_path):
     half = open_contender(tiny_bundle, "onnxruntime-fp16", tmp_path)
     assert not half.same_as(open_contender(tiny_bundle, "onnxruntime", tmp_path))
-    size = sum(path.stat().st_size for path in tmp_path.glob("denoiser.onnx.data"))
+    size = sum(path.stat().st_size for path in tmp_path.rglob("denoiser.onnx.data"))
     portable = tiny_bundle.path / tiny_bundle.manifest.graphs["denoiser"].data[0]
     assert 0.45 * portable.stat().st_size < size < 0.6 * portable.stat().st_size
 
@@ -78,17 +79,22 @@ def test_unknown_names_are_refused_with_those_that_there_are(built, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "pair", [("onnxruntime-portable", "auto"), ("onnxruntime", "onnxruntime-portable"), ("onnxruntime-fp16",) * 2]
+    ("reference", "candidates"),
+    [
+        ("onnxruntime-portable", ["auto"]),
+        ("onnxruntime", ["onnxruntime-portable"]),
+        ("onnxruntime-portable", ["onnxruntime-fp16", "onnxruntime"]),
+    ],
 )
-def test_the_same_thing_twice_is_refused(tiny_bundle, tmp_path, pair):
+def test_the_same_thing_twice_is_refused(tiny_bundle, tmp_path, reference, candidates):
     with pytest.raises(FdcnError, match=r"are the same here.*fdcn build .*--candidate onnxruntime-fp16"):
-        open_pair(tiny_bundle, *pair, tmp_path)
+        open_all(tiny_bundle, reference, candidates, tmp_path)
 
 
 def test_two_names_of_one_engine_are_the_same(built, tmp_path):
     with pytest.raises(FdcnError, match="are the same here"):
-        open_pair(built, "auto", key(), tmp_path)
-    open_pair(built, "onnxruntime-portable", "auto", tmp_path)
+        open_all(built, "auto", [key()], tmp_path)
+    open_all(built, "onnxruntime-portable", ["auto"], tmp_path)
 
 
 @pytest.mark.parametrize("found", ["onnxruntime-1.0.0-function", f"onnxruntime-{ort.__version__}-native"])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from fdcn.bundle import QUANTISED
 from fdcn.verify.limits import NETWORK, OPERATOR, PICTURE, PRECISIONS, Limits, coarser
 from fdcn.verify.metrics import differences, psnr, worst
 
@@ -124,8 +125,10 @@ def test_shapes_must_fit():
 
 
 def test_the_table_of_limits():
-    for table in (NETWORK, OPERATOR, PICTURE):
+    for table in (NETWORK, PICTURE):
         assert tuple(table) == PRECISIONS
+    assert set(PRECISIONS) - set(OPERATOR) == set(QUANTISED)  # it never is
+    assert NETWORK["int8"].cosine == NETWORK["fp8"].cosine == 0.99
     assert NETWORK["float16"].cosine == 0.9999
     assert NETWORK["bfloat16"].cosine == 0.999
     assert NETWORK["float32"].cosine > NETWORK["float16"].cosine

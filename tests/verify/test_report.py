@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fdcn.errors import FdcnError
 from fdcn.verify import plot, table
-from fdcn.verify.report import Report, Row, Rung, Side
+from fdcn.verify.report import Compared, Report, Row, Rung, Side
 
 
 def velocity(sizes=("28x28", "56x28"), steps=10, cosine=0.99999, passed=True):
@@ -24,7 +24,7 @@ def velocity(sizes=("28x28", "56x28"), steps=10, cosine=0.99999, passed=True):
 
 def report(*rungs):
     side = Side("onnxruntime", "portable graphs", "float32", "ONNX Runtime")
-    return Report("ab" * 32, side, side, {"steps": 10}, list(rungs))
+    return Report("ab" * 32, side, [Compared(side, list(rungs))], {"steps": 10})
 
 
 def printed(monkeypatch, *rungs):
@@ -37,10 +37,12 @@ def printed(monkeypatch, *rungs):
 def test_json():
     picture = Rung("picture", "each", {"psnr": 20.0}, [Row({"seed": 1}, {}, False, "no numbers")])
     skipped = Rung("distribution", "many", {}, [], "no classifier")
-    found = json.loads(report(velocity(cosine=math.nan, passed=False), picture, skipped).to_json())
-    assert found["format"] == 1
+    whole = json.loads(report(velocity(cosine=math.nan, passed=False), picture, skipped).to_json())
+    assert whole["format"] == 2
+    assert whole["passed"] is False
+    (found,) = whole["candidates"]
     assert found["passed"] is False
-    assert found["reference"].keys() == {"name", "artifact", "backend", "precision"}
+    assert whole["reference"].keys() == found["side"].keys() == {"name", "artifact", "backend", "precision"}
     assert [rung["name"] for rung in found["rungs"]] == ["velocity", "picture", "distribution"]
     assert [rung["passed"] for rung in found["rungs"]] == [False, False, True]
     row = found["rungs"][0]["rows"][3]

@@ -17,7 +17,7 @@ from fdcn.export.profiles import axes, parse_profile
 from fdcn.export.tensorrt_job import GraphJob
 from fdcn.plugins import flavours
 from fdcn.verify import run_operator
-from fdcn.verify.contenders import open_pair
+from fdcn.verify.contenders import open_all
 from fdcn.verify.ladder import compare
 from fdcn.verify.one_operator import NAME, Layout, one_node
 from fdcn.verify.operator_cases import cases
@@ -86,13 +86,14 @@ def bundle(tmp_path, shipped_bundle):
 
 
 def test_an_engine_is_compared_on_every_rung(cuda, jobs, bundle, tmp_path):
-    pair = open_pair(bundle, "onnxruntime-portable", "auto", tmp_path)
-    assert pair[1].side.artifact == "tensorrt-10.6.0-sm_86-float16"
-    assert pair[1].side.precision == "float16"
+    pair = open_all(bundle, "onnxruntime-portable", ["auto"], tmp_path)
+    assert pair[1][0].side.artifact == "tensorrt-10.6.0-sm_86-float16"
+    assert pair[1][0].side.precision == "float16"
     report = compare(bundle, *pair, {"labels": [1, 2, 3], "steps": 5}, [(28, 28), (56, 20)])
     assert report.passed
-    assert [len(rung.rows) for rung in report.rungs] == [6, 2, 10, 6]
-    assert report.rungs[2].limits == {"cosine": 0.9999}
+    (compared,) = report.candidates
+    assert [len(rung.rows) for rung in compared.rungs] == [6, 2, 10, 6]
+    assert compared.rungs[2].limits == {"cosine": 0.9999}
     (job,) = jobs
     assert (job.flavour, job.precision, job.plugin, job.compute, job.library) == (
         "tensorrt",
@@ -105,12 +106,12 @@ def test_an_engine_is_compared_on_every_rung(cuda, jobs, bundle, tmp_path):
 
 def test_an_engine_by_its_key_and_as_tensorrt_is_the_same(cuda, bundle, tmp_path):
     with pytest.raises(FdcnError, match="are the same here"):
-        open_pair(bundle, "tensorrt", "tensorrt-10.6.0-sm_86-float16", tmp_path)
-    open_pair(bundle, "onnxruntime", "tensorrt-10.6.0-sm_86-float16", tmp_path)
+        open_all(bundle, "tensorrt", ["tensorrt-10.6.0-sm_86-float16"], tmp_path)
+    open_all(bundle, "onnxruntime", ["tensorrt-10.6.0-sm_86-float16"], tmp_path)
 
 
 def test_a_size_outside_the_profiles_is_an_error(cuda, jobs, bundle, tmp_path):
-    pair = open_pair(bundle, "onnxruntime-portable", "auto", tmp_path)
+    pair = open_all(bundle, "onnxruntime-portable", ["auto"], tmp_path)
     with pytest.raises(FdcnError, match="outside every profile"):
         compare(bundle, *pair, {"labels": [1], "steps": 5}, [(112, 28)])
 

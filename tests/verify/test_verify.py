@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from tampering import tamper
 from fdcn.bundle import Bundle
 from fdcn.export.engine import build_onnxruntime
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SHORT = ("--size", "24x16", "--size", "40x40", "--label", 3, "--steps", 5)
 
 
@@ -46,8 +48,9 @@ def test_optimised_graphs_agree_with_the_portable_ones(fdcn, tmp_path, built):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["passed"] is True
     assert report["weights_sha256"] == built.manifest.model.weights_sha256
-    assert [len(rung["rows"]) for rung in report["rungs"]] == [6, 2, 10, 2]
-    assert all(row["values"]["psnr"] is None or row["values"]["psnr"] > 90 for row in report["rungs"][2]["rows"])
+    (compared,) = report["candidates"]
+    assert [len(rung["rows"]) for rung in compared["rungs"]] == [6, 2, 10, 2]
+    assert all(row["values"]["psnr"] is None or row["values"]["psnr"] > 90 for row in compared["rungs"][2]["rows"])
     with Image.open(tmp_path / "plot.png") as plot:
         assert plot.format == "PNG"
 
@@ -62,11 +65,12 @@ def test_an_engine_of_other_weights_fails(fdcn, tmp_path, built):
     assert "error: auto is too far from onnxruntime-portable" in done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["passed"] is False
-    passed = {rung["name"]: rung["passed"] for rung in report["rungs"]}
+    (compared,) = report["candidates"]
+    passed = {rung["name"]: rung["passed"] for rung in compared["rungs"]}
     assert passed["operator"]
     assert passed["conditioner"]
     assert not passed["velocity"]
-    assert report["candidate"]["artifact"] == engine.key
+    assert compared["side"]["artifact"] == engine.key
 
 
 def test_half_precision_of_a_chaotic_network_fails(fdcn, tiny_bundle):
@@ -85,6 +89,43 @@ def test_half_precision_of_a_trained_network_passes(fdcn, shipped_bundle):
     assert "Sneaker" in done.stdout
 
 
+def test_candidates_are_judged_and_reported(fdcn, tmp_path, calibrated_bundle):
+    judge = ("--classifier", BENCHMARKS / "classifier.onnx", "--reference", BENCHMARKS / "reference.npz")
+    words = ("verify", calibrated_bundle.path, "--candidate", "onnxruntime-int8")
+    short = ("--solver", "euler", "--steps", 2, "--guidance", 1, "--size", "28x28", "--label", "Bag")
+    files = ("--html", "report.html", "--json", "report.json", "--plot", "plot.png")
+    environment = {**os.environ, "FDCN_CACHE": str(tmp_path / "cache")}
+    done = fdcn(*words, *judge, *short, "--pictures", 100, *files, env=environment)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert done.returncode == (not report["passed"]), done.stderr
+    assert report["settings"]["pictures"] == 100
+    (compared,) = report["candidates"]
+    assert compared["side"]["precision"] == "int8"
+    rung = compared["rungs"][-1]
+    assert rung["name"] == "distribution"
+    assert rung["limits"] == {"accuracy_lost": 0.01, "frechet_grown": 0.05}
+    assert [row["at"]["metric"] for row in rung["rows"]] == ["accuracy", "frechet", "precision", "recall"]
+    for row in rung["rows"]:
+        assert row["values"]["low"] <= row["values"]["change"] <= row["values"]["high"]
+    assert "onnxruntime-int8" in (tmp_path / "report.html").read_text()
+    assert "accuracy lost ≤ 1.00%" in done.stdout
+    assert len(list((tmp_path / "cache").glob("verdicts-*.npz"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (("missing.onnx", BENCHMARKS / "reference.npz"), "cannot load the classifier missing.onnx"),
+        ((BENCHMARKS / "classifier.onnx", "missing.npz"), "missing.npz is no reference of real pictures"),
+    ],
+)
+def test_a_missing_judge_is_said_before_anything_runs(fdcn, built, files, says):
+    done = fdcn("verify", "--classifier", files[0], "--reference", files[1])
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
 def test_nothing_to_compare(fdcn, tiny_bundle):
     done = fdcn("verify", tiny_bundle.path)
     assert done.returncode == 1
@@ -95,7 +136,11 @@ def test_nothing_to_compare(fdcn, tiny_bundle):
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
-        (("--reference", "nothing"), 1, "has nothing called 'nothing'"),
+        (("--against", "nothing"), 1, "has nothing called 'nothing'"),
+        (("--reference", "nothing"), 2, "what is right is named by --against NAME"),
+        (("--classifier", "classifier.onnx"), 2, "--classifier FILE.onnx and --reference FILE.npz go together"),
+        (("--pictures", "10"), 2, "--pictures"),
+        (("--html", "missing/report.html"), 1, "missing is not a folder"),
         (("--solver", "heum", "--steps", 3), 1, "heun"),
         (("--label", "99"), 1, "class 99 does not exist"),
         (("--size", "0x5"), 2, "has no pixels"),

@@ -65,7 +65,7 @@ def precision(real: ArrayLike, generated: ArrayLike, neighbours: int = NEIGHBOUR
     Args: features real [N, D] and generated [M, D]; `neighbours` is k.
     Raises ValueError for shapes that do not fit, k outside 1 … N − 1, NaN and infinities.
     """
-    return _share_inside(generated, real, neighbours)
+    return float(inside(generated, real, neighbours).mean())
 
 
 def recall(real: ArrayLike, generated: ArrayLike, neighbours: int = NEIGHBOURS) -> float:
@@ -73,16 +73,14 @@ def recall(real: ArrayLike, generated: ArrayLike, neighbours: int = NEIGHBOURS) 
 
     As `precision` with the two sets exchanged.
     """
-    return _share_inside(real, generated, neighbours)
+    return float(inside(real, generated, neighbours).mean())
 
 
-def _square_root(matrix: Array) -> Array:
-    """The symmetric root of a symmetric positive semidefinite [D, D]; eigenvalues that rounding made negative are 0."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+def inside(points: ArrayLike, manifold: ArrayLike, neighbours: int = NEIGHBOURS) -> NDArray[np.bool_]:
+    """Which points lie in the manifold of a set, as `precision` defines it.
 
-
-def _share_inside(points: ArrayLike, manifold: ArrayLike, neighbours: int) -> float:
+    Args: features points [N, D] and manifold [M, D]. Returns bool [N]. Raises as `precision` does.
+    """
     points, manifold = _rows(points, "features"), _rows(manifold, "features")
     if points.shape[1] != manifold.shape[1]:
         raise ValueError(f"{points.shape[1]} and {manifold.shape[1]} features cannot be compared")
@@ -92,8 +90,13 @@ def _share_inside(points: ArrayLike, manifold: ArrayLike, neighbours: int) -> fl
     radius = np.concatenate(
         [np.partition(d, neighbours, axis=1)[:, neighbours] for d in _squared_distances(manifold, manifold)]
     )
-    inside = [(d <= radius).any(1) for d in _squared_distances(points, manifold)]
-    return float(np.concatenate(inside).mean())
+    return np.concatenate([(d <= radius).any(1) for d in _squared_distances(points, manifold)])
+
+
+def _square_root(matrix: Array) -> Array:
+    """The symmetric root of a symmetric positive semidefinite [D, D]; eigenvalues that rounding made negative are 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def _squared_distances(a: Array, b: Array) -> Iterator[Array]:

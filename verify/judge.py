@@ -3,15 +3,16 @@
 import dataclasses
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
-import fidelity
 import numpy as np
 import onnxruntime as ort
 
 from fdcn.bundle import replace_file, sha256
 from fdcn.errors import FdcnError
+from fdcn.verify import fidelity
 
 PICTURES_AT_ONCE = 500
 
@@ -19,7 +20,7 @@ PICTURES_AT_ONCE = 500
 class Classifier:
     """An ONNX file with the input `picture`, float32 [B, C, H, W] in [-1, 1], and two outputs.
 
-    `logits` is [B, classes], `features` [B, D], both float32. H and W are fixed.
+    `logits` is [B, classes], `features` [B, D], both float32. C, H and W are fixed. Raises FdcnError for other files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +28,7 @@ class Classifier:
             self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one
             raise FdcnError(f"cannot load the classifier {path}: {error}") from error
-        self.sha256 = sha256(path)
+        self.path, self.sha256 = path, sha256(path)
         inputs = {i.name: i.shape for i in self._session.get_inputs()}
         outputs = {o.name: o.shape for o in self._session.get_outputs()}
         if list(inputs) != ["picture"] or not {"logits", "features"} <= outputs.keys():
@@ -35,17 +36,28 @@ class Classifier:
                 f"{path} has inputs {', '.join(inputs)} and outputs {', '.join(outputs)}; "
                 "a classifier has the input picture and the outputs logits and features"
             )
-        _, self.channels, self.height, self.width = inputs["picture"]
-        self.classes, self.features = outputs["logits"][1], outputs["features"][1]
+        shapes = [inputs["picture"], outputs["logits"], outputs["features"]]
+        fixed = [side for shape in shapes for side in shape[1:]]
+        if [len(shape) for shape in shapes] != [4, 2, 2] or not all(isinstance(side, int) for side in fixed):
+            raise FdcnError(
+                f"{path} takes {inputs['picture']} and gives {outputs['logits']} and {outputs['features']}; a "
+                "classifier takes [batch, C, H, W] and gives [batch, classes] and [batch, D], all but the batch fixed"
+            )
+        self.channels, self.height, self.width, self.classes, self.features = fixed
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits [N, classes] and features [N, D] of float pictures [N, C, H, W] in [-1, 1] of any size."""
+        """Logits [N, classes] and features [N, D] of float pictures [N, C, H, W] in [-1, 1] of any size.
+
+        Raises FdcnError for pictures of other channels, and where what it says of them is not finite.
+        """
         if pictures.shape[1] != self.channels:
             raise FdcnError(f"the classifier takes {self.channels} channels, the pictures have {pictures.shape[1]}")
         logits, features = [], []
         for start in range(0, len(pictures), PICTURES_AT_ONCE):
             batch = resize(pictures[start : start + PICTURES_AT_ONCE], self.width, self.height)
             result = self._session.run(["logits", "features"], {"picture": np.ascontiguousarray(batch, np.float32)})
+            if not all(np.isfinite(output).all() for output in result):
+                raise FdcnError(f"the classifier {self.path} gives NaN or infinities; take another")
             logits.append(result[0])
             features.append(result[1])
         return np.concatenate(logits), np.concatenate(features)
@@ -85,11 +97,29 @@ class Reference:
             with np.load(path) as file:
                 arrays = {field.name: file[field.name] for field in dataclasses.fields(cls)}
             reference = cls(**{**arrays, "about": json.loads(str(arrays["about"]))})
-        except (OSError, ValueError, KeyError) as error:
-            raise FdcnError(f"{path} is no reference of benchmarks/quality.py classifier: {error}") from error
-        if reference.about["classifier_sha256"] != classifier.sha256:
-            raise FdcnError(f"{path} was made with another classifier; run benchmarks/quality.py classifier again")
+            judged_by = reference.about["classifier_sha256"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise FdcnError(f"{path} is no reference of real pictures ({error}); docs/verify.md says how") from error
+        if judged_by != classifier.sha256:
+            raise FdcnError(
+                f"{path} was made with another classifier than {classifier.path}: {judged_by[:12]}…, not "
+                f"{classifier.sha256[:12]}…; name two that were made together"
+            )
+        if wrong := reference._wrong(classifier):
+            raise FdcnError(f"{path} is damaged: its {wrong}; make it again")
         return reference
+
+    def _wrong(self, classifier: Classifier) -> str | None:
+        """What of the arrays cannot be of a classifier."""
+        d = classifier.features
+        shapes = {"mean": (d,), "covariance": (d, d), "sample": (len(self.sample), d)}
+        for name, shape in {**shapes, "class_counts": (classifier.classes,)}.items():
+            found: np.ndarray = getattr(self, name)
+            if found.shape != shape:
+                return f"{name} is {list(found.shape)}, not {list(shape)}"
+            if not np.isfinite(found).all():
+                return f"{name} has NaN or infinities"
+        return None if np.allclose(self.covariance, self.covariance.T) else "covariance is not symmetric"
 
     def save(self, path: Path) -> None:
         """Write everything as one .npz."""

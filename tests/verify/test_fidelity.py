@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import fidelity
-import judge
 import numpy as np
 import pytest
 from PIL import Image
 
 from fdcn.errors import FdcnError
+from fdcn.verify import fidelity, judge
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
