@@ -5,15 +5,15 @@ python benchmarks/tables.py --picture    # docs/garments.png too: samples the sh
 """
 
 import argparse
-import json
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import contributed
+from machine import read as result
 from PIL import Image
+from quantised_tables import calibrate, fp8, int8, int8_operators
 
 from fdcn.bench.report import NETWORK, PICTURE, Report
 from fdcn.bench.table import duration, reached
@@ -25,15 +25,9 @@ from fdcn.runtime.images import Images, to_image
 from fdcn.runtime.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = ("README.md", "docs/measurements.md", "docs/benchmarks.md")
 CHECKPOINT = ROOT / "examples" / "fashion_mnist" / "fashion-mnist.safetensors"
 SIZES = ((28, 28), (56, 28), (28, 56))
-
-
-def result(name: str) -> dict[str, Any]:
-    """A committed result."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def quality() -> str:
@@ -180,7 +174,11 @@ def _benched(reports: list[Report], where: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (quality, step, around, operators, operator, threads, build, start, export, gpus, cpus)
+    f.__name__: f
+    for f in (
+        *(quality, step, around, operators, operator, threads, build, start, export, gpus, cpus),
+        *(int8, int8_operators, calibrate, fp8),
+    )
 }
 
 

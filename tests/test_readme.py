@@ -20,12 +20,13 @@ def blocks(language):
 def test_commands_and_python(tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fdcn ")]
-    assert [c.split()[1] for c in commands] == ["export", "build", "run", "build", "inspect"]
+    verbs = "export build run calibrate build verify build build inspect"
+    assert [command.split()[1] for command in commands] == verbs.split()
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for command in commands:
         words = command.split("#")[0].replace("fdcn", f"{sys.executable} -m fdcn.cli", 1)
         done = subprocess.run(
-            words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
         )
         assert done.returncode == 0, done.stderr
     (code,) = blocks("python")

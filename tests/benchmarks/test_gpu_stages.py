@@ -162,7 +162,7 @@ def test_the_plan_lists_every_check_of_every_stage():
     done = run_script("--plan")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    for stage in ("gpu-kernel", "gpu-engine", "gpu-bench", "gpu-baselines"):
+    for stage in ("gpu-kernel", "gpu-engine", "gpu-bench", "gpu-baselines", "gpu-fp8"):
         assert any(line.startswith(f"{stage}: ") for line in lines), stage
     assert all(line.endswith((": to run", ": passed before")) for line in lines)
 
@@ -175,7 +175,7 @@ def test_the_sources_of_the_stages_exist():
             assert any(ROOT.glob(glob)), f"{stage.name}: nothing matches {glob}"
 
 
-@pytest.mark.parametrize("stage", ["engine", "bench_xl2", "baselines_xl2"])
+@pytest.mark.parametrize("stage", ["engine", "bench_xl2", "baselines_xl2", "fp8_xl2"])
 def test_the_checks_are_where_the_stage_says(stage):
     for check in importlib.import_module(stage).CHECKS.values():
         module, function, arguments = check.args
