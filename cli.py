@@ -165,6 +165,7 @@ def export(
 )
 @click.option(
     "--size",
+    "--sizes",
     "sizes",
     type=Size(),
     multiple=True,
