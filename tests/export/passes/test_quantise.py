@@ -66,22 +66,23 @@ def test_the_error_is_within_its_bound(precision, found, rank, seed, margin):
 @settings(max_examples=25, deadline=None)
 @given(LAYERS, st.sampled_from([2, 3]), SEEDS)
 def test_tiny_scales_give_the_answer_of_float32(found, rank, seed):
-    """The same nodes with codes of 16 bits, which opset 21 has: all scales are 258 times finer."""
+    """The same nodes with codes of 16 bits, which opset 21 has: all scales, and so the bound, are 258 times finer."""
     built = Builder(found, rank, seed)
     model = built.model(opset=21)
-    want, values = run(model, built.feeds), evaluate(model, built.feeds)
-    largest = max(float(np.abs(value).max()) for value, _ in values.values())
+    want, rounding = run(model, built.feeds), evaluate(model, built.feeds)
+    coarse = evaluate(model, built.feeds, some_recipe(model, built.feeds, "int8", seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(LARGEST, "int8", 32767.0)
         patch.setitem(STORED, "int8", np.dtype(np.int16))
         patch.setitem(module._TYPES, "int8", ir.DataType.INT16)
         recipe = some_recipe(model, built.feeds, "int8", seed)
-        bounds = evaluate(model, built.feeds, recipe)
+        fine = evaluate(model, built.feeds, recipe)
         quantise(model, recipe)
         got = run(model, built.feeds)
     for name, array in got.items():
-        np.testing.assert_array_less(np.abs(array - bounds[name][0]), 1.001 * bounds[name][1] + 1e-6)
-        np.testing.assert_allclose(array, want[name], rtol=0, atol=1e-3 * largest, equal_nan=False)
+        bound = fine[name][1]
+        np.testing.assert_array_less(np.abs(array - want[name]), 1.001 * bound + 1e-6)
+        np.testing.assert_array_less(bound, coarse[name][1] / 100 + 2 * rounding[name][1] + 1e-6)
 
 
 @settings(max_examples=30, deadline=None)
