@@ -329,6 +329,10 @@ class Bundle:
             return "export"
         return "calibrate" if self.manifest.calibration and name in self.manifest.calibration.paths() else "build"
 
+    def with_engines(self, *engines: Engine) -> "Bundle":
+        """The same bundle with no engines but these, as if nothing else had been built."""
+        return Bundle(self.path, dataclasses.replace(self.manifest, engines=list(engines)))
+
     def with_newest(self, engine: Engine) -> "Bundle":
         """The bundle with one of its engines the newest, which is the last; written where it was not."""
         if self.manifest.engines[-1] == engine:

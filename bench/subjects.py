@@ -101,4 +101,4 @@ def _tensorrt(bundle: Bundle, engine: Engine, allow_bundled_code: bool) -> Subje
 
 def _with(bundle: Bundle, engine: Engine | None) -> Bundle:
     """A bundle with no engine but this."""
-    return Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=[engine] if engine else []))
+    return bundle.with_engines(engine) if engine else bundle.with_engines()

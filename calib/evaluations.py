@@ -33,7 +33,7 @@ def record(bundle: Bundle, solver: str, steps: int, guidance: float, seed: int) 
     manifest = bundle.manifest
     settings = Settings(PICTURES, default_sizes(manifest)[:1], solver, steps, guidance, seed)
     # An engine computes the same but rounds differently: what is found must not depend on what was built.
-    exported = onnxrt.OnnxRuntime(Bundle(bundle.path, dataclasses.replace(manifest, engines=[])))
+    exported = onnxrt.OnnxRuntime(bundle.with_engines())
     recorder, todo = _Recorder(exported), parts(manifest, settings)
     arena, found = Arena(exported), []
     for number, (part, plan) in enumerate(zip(todo, plans(bundle, exported, todo), strict=True)):

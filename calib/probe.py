@@ -1,6 +1,5 @@
 """The network as exported, in float32, with every value that its products read as an output beside its own."""
 
-import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -27,8 +26,7 @@ class Probe:
     def __init__(self, bundle: Bundle) -> None:
         """Open a bundle's network. Raises FdcnError where ONNX Runtime cannot load it, or it has no products."""
         # An engine's conditioner computes the same, but rounds differently: what is measured must not depend on it.
-        exported = Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=[]))
-        self._exported = onnxrt.OnnxRuntime(exported)
+        self._exported = onnxrt.OnnxRuntime(bundle.with_engines())
         self.conditioning_bytes = self._exported.conditioning_bytes
         model = read(bundle.graph(bundle.manifest.graphs[DENOISER]))
         self.layers = _add_outputs(model)

@@ -88,7 +88,7 @@ def open_contender(bundle: Bundle, name: str, folder: Path, allow_bundled_code: 
 
 
 def _portable(bundle: Bundle, name: str) -> Contender:
-    plain = _with(bundle)
+    plain = bundle.with_engines()
     backend = onnxrt.OnnxRuntime(plain, native=False)
     side = Side(name, "portable graphs", "float32", backend.name)
     operator = run_operator.in_onnx_runtime("float32", native=False)
@@ -116,7 +116,7 @@ def _onnxruntime(bundle: Bundle, name: str, engine: Engine | None) -> Contender:
                 f"{onnxrt.engine_key(onnxrt.has_native_operator(), engine.precision)}; "
                 f"build one: fdcn build {bundle.path}"
             )
-        bundle = _with(bundle, engine)
+        bundle = bundle.with_engines(engine)
     backend, taken = onnxrt.OnnxRuntime(bundle, native), onnxrt.newest_engine(bundle, native)
     artifact, precision = (taken.key, taken.precision) if taken else ("portable graphs", "float32")
     side = Side(name, artifact, precision, backend.name)
@@ -124,7 +124,7 @@ def _onnxruntime(bundle: Bundle, name: str, engine: Engine | None) -> Contender:
 
 
 def _tensorrt(bundle: Bundle, name: str, engine: Engine, allow_bundled_code: bool) -> Contender:
-    backend = open_backend(_with(bundle, engine), "tensorrt", allow_bundled_code)
+    backend = open_backend(bundle.with_engines(engine), "tensorrt", allow_bundled_code)
     assert engine.target is not None
     precision = engine.target.precision
     side = Side(name, engine.key, precision, backend.name)
@@ -138,8 +138,3 @@ def _files(bundle: Bundle, engine: Engine | None = None) -> tuple[str, ...]:
     graphs = (engine.graphs if engine else bundle.manifest.graphs).values()
     names = [name for graph in graphs for name in (graph.file, *graph.data)]
     return tuple(bundle.manifest.files[name].sha256 for name in names)
-
-
-def _with(bundle: Bundle, *engines: Engine) -> Bundle:
-    """A bundle with no engines but these."""
-    return Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=list(engines)))
