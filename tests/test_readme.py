@@ -17,22 +17,44 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_commands_and_python(tmp_path):
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fdcn ")]
-    verbs = "export build run calibrate build verify build build inspect"
-    assert [command.split()[1] for command in commands] == verbs.split()
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("fdcn ")]
+QUANTISING = slice(3, 6)
+"""Those that calibrate and judge: minutes."""
+
+
+def run(commands, folder):
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for command in commands:
         words = command.split("#")[0].replace("fdcn", f"{sys.executable} -m fdcn.cli", 1)
         done = subprocess.run(
-            words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+            words, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+def test_the_commands_are_those_that_are_run():
+    verbs = "export build run calibrate build verify build build inspect"
+    assert [command.split()[1] for command in COMMANDS] == verbs.split()
+
+
+def test_pictures_by_commands_and_by_python(folder):
+    run(COMMANDS[: QUANTISING.start], folder)
     (code,) = blocks("python")
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
-    assert (tmp_path / "fdcn.png").exists()
-    assert (tmp_path / "out.png").exists()
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)
+    assert (folder / "fdcn.png").exists()
+    assert (folder / "out.png").exists()
+
+
+@pytest.mark.large
+def test_every_command(folder):
+    run(COMMANDS, folder)
+    assert (folder / "report.html").exists()
 
 
 def test_make_targets_exist():
