@@ -44,6 +44,18 @@ def calibrated_bundle(tmp_path_factory, shipped_bundle) -> Bundle:
     return calibrated(shipped_bundle, tmp_path_factory.mktemp("bundles") / "calibrated")
 
 
+@pytest.fixture(scope="session")
+def rtx():
+    """TensorRT-RTX, which builds engines with no GPU."""
+    from fdcn.errors import FdcnError
+    from fdcn.plugins import flavours
+
+    try:
+        return flavours.load("tensorrt-rtx")
+    except FdcnError as error:
+        pytest.skip(f"TensorRT-RTX was not tested: {error}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _empty_cache(tmp_path_factory):
     """What the user's cache holds must not matter: the operator is the portable one unless a test asks for another."""

@@ -13,9 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fdcn.errors import FdcnError
-from fdcn.plugins import flavours
-
 SHIPPED = Path(__file__).parents[1] / "examples" / "fashion_mnist" / "fashion-mnist.safetensors"
 
 
@@ -24,14 +21,6 @@ def model(shipped_bundle, tmp_path):
     """A copy of the shipped bundle, under the name that commands take by default."""
     shutil.copytree(shipped_bundle.path, tmp_path / "fdcn-model")
     return tmp_path / "fdcn-model"
-
-
-@pytest.fixture(scope="module")
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"fdcn build --gpu was not run: {error}")
 
 
 def engines(fdcn):

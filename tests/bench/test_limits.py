@@ -11,7 +11,6 @@ import pytest
 from fdcn.bench import device_limits, limits, machine
 from fdcn.errors import FdcnError
 from fdcn.gpu import Gpu
-from fdcn.plugins import flavours
 
 
 def test_the_processor_s_limit_is_measured():
@@ -52,14 +51,6 @@ def test_peak_memory_grows_with_what_is_held():
     code += "held = bytearray(os.urandom(1 << 20)) * 200\nprint(memory.peak_resident() - before)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 100 << 20
-
-
-@pytest.fixture(scope="module")
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"the product of a GPU was not built: {error}")
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])

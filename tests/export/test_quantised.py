@@ -57,14 +57,6 @@ def on_cpu(calibrated_bundle, tmp_path_factory):
     return build_onnxruntime(Bundle.open(path), native=False, quantise=int8)
 
 
-@pytest.fixture(scope="module")
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"TensorRT engines were not built: {error}")
-
-
 def feeds(bundle, t=0.5):
     """A guided pair's inputs at a time; its latents are noise still."""
     m, rows = bundle.manifest.model, 2

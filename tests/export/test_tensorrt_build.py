@@ -24,14 +24,6 @@ NAMES = {"float32": "float", "float16": "half", "bfloat16": "bf16"}
 
 
 @pytest.fixture(scope="module")
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"TensorRT engines were not built: {error}")
-
-
-@pytest.fixture(scope="module")
 def plugin_library():
     try:
         return libraries.build("tensorrt")

@@ -17,14 +17,6 @@ CASES = Path(__file__).with_name("plugin_cases.py")
 
 
 @pytest.fixture
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"TensorRT-RTX was not tested: {error}")
-
-
-@pytest.fixture
 def installed(tmp_path, monkeypatch):
     """installed(source) puts a package `tensorrt` with that source in the place of any other."""
 

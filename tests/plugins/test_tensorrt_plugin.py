@@ -12,17 +12,9 @@ import pytest
 
 from fdcn import gpu
 from fdcn.errors import FdcnError
-from fdcn.plugins import flavours, libraries, spec, tensorrt_plugin, tensorrt_python
+from fdcn.plugins import libraries, spec, tensorrt_plugin, tensorrt_python
 
 CASES = Path(__file__).with_name("plugin_cases.py")
-
-
-@pytest.fixture(scope="module")
-def rtx():
-    try:
-        return flavours.load("tensorrt-rtx")
-    except FdcnError as error:
-        pytest.skip(f"plugins were not tested in TensorRT: {error}")
 
 
 @pytest.fixture(scope="module")
