@@ -1,12 +1,11 @@
 """The denoiser with Q/DQ pairs for ONNX Runtime, in INT8: everything else in it is float32."""
 
-import onnx_ir as ir
-
 from fdcn.bundle import Bundle, Draft, Graph
 from fdcn.export.engine import Quantised
 from fdcn.export.passes.quantise import quantise
 from fdcn.export.quantised import GRAPH, find, graph_names, step_groups
 from fdcn.export.read import read
+from fdcn.export.write import write
 
 
 def int8(bundle: Bundle, draft: Draft) -> Quantised:
@@ -20,8 +19,6 @@ def int8(bundle: Bundle, draft: Draft) -> Quantised:
     for group, name in enumerate(graph_names(found.recipe)):
         model = read(source)
         quantise(model, found.recipe, group)
-        data = f"{name}.onnx.data"
-        ir.save(model, draft.path / f"{name}.onnx", external_data=data)
-        written = [draft.inside(data)] if (draft.path / data).exists() else []
-        graphs[name] = Graph(draft.inside(f"{name}.onnx"), written)
+        data = write(model, draft.path, name)
+        graphs[name] = Graph(draft.inside(f"{name}.onnx"), [draft.inside(file) for file in data])
     return Quantised(graphs, step_groups(found.recipe), found.sha256)

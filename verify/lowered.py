@@ -10,6 +10,7 @@ from fdcn.export.passes.half_precision import half_precision
 from fdcn.export.passes.quantise import quantise
 from fdcn.export.quantised import GRAPH, find, graph_names, step_groups
 from fdcn.export.read import read
+from fdcn.export.write import write as write_graph
 from fdcn.runtime.backends import onnxrt
 
 REST = {"float16": "float16", "int8": "float32", "fp8": "float16"}
@@ -35,9 +36,7 @@ def write(bundle: Bundle, folder: Path, precision: str, native: bool) -> Bundle:
                 quantise(model, recipe, number)
             if REST[precision] == "float16":
                 half_precision(model, ir.DataType.FLOAT16)
-            data = f"{written}.onnx.data"
-            ir.save(model, folder / f"{written}.onnx", external_data=data)
-            graphs[written] = Graph(f"{written}.onnx", [data] if (folder / data).exists() else [])
+            graphs[written] = Graph(f"{written}.onnx", write_graph(model, folder, written))
     names = [name for graph in graphs.values() for name in (graph.file, *graph.data)]
     files = {name: File((folder / name).stat().st_size, sha256(folder / name)) for name in names}
     key, divided = onnxrt.engine_key(native, precision), step_groups(recipe) if recipe else []
