@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from fdcn import records
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -28,6 +29,10 @@ OPTIONS = {"float16": "--fp16", "bfloat16": "--bf16", "int8": "--int8", "fp8": "
 """Of `fdcn build`, for each precision but float32."""
 QUANTISED = ("int8", "fp8")
 """Precisions that take a calibration; FP8 is E4M3."""
+AT_MOST = 999_999_999
+"""Of every number of a manifest that a run calculates with, sides in pixels among them,"""
+BLOCKS_AT_MOST = 1_000
+"""and of the network's blocks."""
 _TEMPORARY = ".incoming-"
 _ABANDONED_AFTER = 3600.0
 """Seconds after which a temporary folder is no longer somebody else's unfinished work."""
@@ -283,26 +288,25 @@ class Bundle:
         """Read a bundle's manifest. Raises FdcnError where there is none, or one this version cannot read."""
         path = Path(path)
         try:
-            content = json.loads((path / MANIFEST).read_text("utf-8"))
+            content = records.read_json((path / MANIFEST).read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
-            what = "is not a bundle (it has no manifest.json)" if path.exists() else "does not exist"
-            raise FdcnError(f"bundle {path} {what}; make one: fdcn export CHECKPOINT -o {path}") from None
+            there = path.exists()
+            raise FdcnError(say("bundle.not_a_bundle" if there else "bundle.does_not_exist", path=path)) from None
         except OSError as error:
-            raise FdcnError(f"cannot read {path / MANIFEST}: {error.strerror}") from error
+            raise FdcnError(say("bundle.unreadable", file=path / MANIFEST, reason=error.strerror)) from error
         except ValueError as error:
-            raise FdcnError(f"{path / MANIFEST} is damaged ({error}); run fdcn export again") from error
+            raise _damaged(path, say("bundle.not_json")) from error
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
-            raise FdcnError(
-                f"{path} has bundle format {found!r}, this fdcn reads {FORMAT}; run fdcn export again, or update fdcn"
-            )
+            raise FdcnError(say("bundle.format", path=path, found=repr(found), reads=FORMAT))
         try:
             manifest = records.parse(Manifest, content, "manifest")
+            _check_numbers(manifest)
         except records.Malformed as error:
-            raise FdcnError(f"{path / MANIFEST} is damaged ({error}); run fdcn export again") from error
+            raise _damaged(path, str(error)) from error
         unlisted = sorted(manifest.paths() - manifest.files.keys())
         if unlisted:
-            raise FdcnError(f"{path / MANIFEST} is damaged (no size and hash of {unlisted[0]}); run fdcn export again")
+            raise _damaged(path, say("bundle.unlisted", file=unlisted[0]))
         return cls(path, manifest)
 
     def file(self, name: str) -> Path:
@@ -310,16 +314,20 @@ class Bundle:
         path, wanted = self.path / name, self.manifest.files[name]
         if name in self._verified:
             return path
-        mend = f"; run fdcn {self._maker(name)} again, or copy the bundle again"
+        maker = self._maker(name)
         try:
             size = path.stat().st_size
         except OSError:
-            raise FdcnError(f"{path} is missing{mend}") from None
+            raise FdcnError(say("bundle.file_missing", file=path, maker=maker)) from None
         if size != wanted.bytes:
-            raise FdcnError(f"{path} has {size} bytes, the manifest says {wanted.bytes}{mend}")
-        found = sha256(path)
+            raise FdcnError(say("bundle.file_size", file=path, found=size, wanted=wanted.bytes, maker=maker))
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise FdcnError(say("bundle.unreadable", file=path, reason=error.strerror)) from error
         if found != wanted.sha256:
-            raise FdcnError(f"{path} was changed: sha256 {found[:12]}…, the manifest says {wanted.sha256[:12]}…{mend}")
+            said = wanted.sha256[:12]
+            raise FdcnError(say("bundle.file_changed", file=path, found=found[:12], wanted=said, maker=maker))
         self._verified.add(name)
         return path
 
@@ -347,6 +355,34 @@ class Bundle:
         for data in graph.data:
             self.file(data)
         return self.file(graph.file)
+
+
+def _damaged(path: Path, reason: str) -> FdcnError:
+    return FdcnError(say("bundle.damaged", file=path / MANIFEST, reason=reason))
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    """Raise Malformed for numbers that no model has, since a run calculates with them."""
+    model, memory = manifest.model, manifest.memory
+    records.check_range(model.blocks, 1, BLOCKS_AT_MOST, "manifest.model.blocks")
+    for name in ("channels", "classes", "patch"):
+        records.check_range(getattr(model, name), 1, AT_MOST, f"manifest.model.{name}")
+    records.check_range(manifest.pixel_factor, 1, AT_MOST, "manifest.pixel_factor")
+    for name in ("token", "pixel", "latent_pair"):
+        records.check_range(getattr(memory, name), 0, AT_MOST, f"manifest.memory.{name}")
+    for name in ("train_size", "fixed_size"):
+        if (size := getattr(manifest, name)) is not None:
+            records.check_length(size, 2, f"manifest.{name}")
+            for i, side in enumerate(size):
+                records.check_range(side, 1, AT_MOST, f"manifest.{name}[{i}]")
+    if manifest.class_names is not None:
+        records.check_length(manifest.class_names, model.classes, "manifest.class_names")
+    for e, engine in enumerate(manifest.engines):
+        for p, profile in enumerate(engine.target.profiles if engine.target else ()):
+            for name in ("min", "opt", "max"):
+                for side, number in dataclasses.asdict(getattr(profile, name)).items():
+                    where = f"manifest.engines[{e}].target.profiles[{p}].{name}.{side}"
+                    records.check_range(number, 1, AT_MOST, where)
 
 
 class Draft:
@@ -423,13 +459,11 @@ def drafting(bundle: Path, kind: str) -> Iterator[Draft]:
         bundle.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=bundle))
     except OSError as error:
-        raise FdcnError(f"cannot write to {bundle}: {error.strerror}; name another folder with -o") from error
+        raise FdcnError(say("bundle.folder_unwritable", path=bundle, reason=error.strerror)) from error
     try:
         yield Draft(bundle, f"{kind}-{secrets.token_hex(4)}", temporary)
     except OSError as error:
-        raise FdcnError(
-            f"writing {bundle} failed: {error.strerror or error}; make room or name another folder"
-        ) from error
+        raise FdcnError(say("bundle.write_failed", path=bundle, reason=error.strerror or error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if created and not (bundle / MANIFEST).exists():
@@ -454,14 +488,14 @@ def replace_file(path: Path, write: typing.Callable[[typing.BinaryIO], object]) 
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     except OSError as error:
-        raise FdcnError(f"cannot write {path}: {error.strerror}; name a folder that exists and is writable") from error
+        raise FdcnError(say("file.cannot_create", file=path, reason=error.strerror)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise FdcnError(f"cannot write {path}: {error.strerror or error}") from error
+        raise FdcnError(say("file.cannot_write", file=path, reason=error.strerror or error)) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 

@@ -54,12 +54,17 @@ def artifact(name: str, made_from: Iterable[bytes | str], make: Callable[[Path],
 
 def location(name: str, made_from: Iterable[bytes | str]) -> Path:
     """Where `artifact` keeps a file, whether it is there or not."""
+    return folder() / named(name, made_from)
+
+
+def named(name: str, made_from: Iterable[bytes | str]) -> str:
+    """The name under which `artifact` keeps a file."""
     digest = hashlib.sha256()
     for part in made_from:
         content = part.encode() if isinstance(part, str) else part
         digest.update(len(content).to_bytes(8, "little") + content)
     stem, suffix = Path(name).stem, Path(name).suffix
-    return folder() / f"{stem}-{digest.hexdigest()[:16]}{suffix}"
+    return f"{stem}-{digest.hexdigest()[:16]}{suffix}"
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 
 COMPUTE_CAPABILITY = (75, 76)
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -47,7 +48,7 @@ def first() -> Gpu | None:
     except NoGpu:
         return None
     except OSError as error:
-        raise FdcnError(f"NVIDIA's driver does not work ({error}); install it again, or restart the machine") from error
+        raise FdcnError(say("gpu.driver_broken", reason=error)) from error
 
 
 def numbered(index: int | None) -> Gpu | None:
@@ -59,11 +60,11 @@ def numbered(index: int | None) -> Gpu | None:
     if index is None:
         return default
     if default is None:
-        raise FdcnError(f"there is no GPU {index}: this machine has no NVIDIA GPU that CUDA sees; leave the device out")
+        raise FdcnError(say("gpu.none", device=index))
     found = [default] if index == 0 else devices()
     if not 0 <= index < len(found):
         there = ", ".join(f"{gpu.index}: {gpu.name}" for gpu in found)
-        raise FdcnError(f"there is no GPU {index}; there are {there} (CUDA_VISIBLE_DEVICES chooses which are seen)")
+        raise FdcnError(say("gpu.no_such", device=index, devices=there))
     return found[index]
 
 

@@ -2,15 +2,17 @@
 
 import re
 
+from fdcn.messages import say
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """Read WIDTHxHEIGHT, as 512x256, into (width, height). Raises ValueError with the reason."""
     match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text, re.ASCII)
     if not match:
-        raise ValueError(f"{text!r} is not WIDTHxHEIGHT, such as 512x256")
+        raise ValueError(say("size.not_a_size", text=repr(text)))
     width, height = int(match[1]), int(match[2])
     if width < 1 or height < 1:
-        raise ValueError(f"{text!r} has no pixels: both sides must be at least 1")
+        raise ValueError(say("size.no_pixels", text=repr(text)))
     return width, height
 
 

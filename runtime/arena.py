@@ -9,8 +9,9 @@ import numpy as np
 from fdcn.runtime.backends.base import Backend
 from fdcn.runtime.conditioning import ConditioningCache, Key, products, row_keys
 from fdcn.runtime.plan import Row, SamplerPlan
+from fdcn.runtime.tables import CONDITIONING_BYTES
 
-BUDGET = 64 << 20
+BUDGET = CONDITIONING_BYTES
 """Bytes of modulations held at a time: a quarter for what the conditioner has just made, the rest for the slots."""
 
 Modulations = tuple[np.ndarray, np.ndarray]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -12,9 +13,9 @@ def read_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise FdcnError(f"{path}: no such file") from None
+        raise FdcnError(say("array.no_file", file=path)) from None
     except (OSError, ValueError, EOFError) as error:
-        raise FdcnError(f"{path} is not a NumPy array file ({str(error)[:100]}); write it with numpy.save") from error
+        raise FdcnError(say("array.not_an_array", file=path, reason=str(error)[:100])) from error
     if not isinstance(array, np.ndarray):
-        raise FdcnError(f"{path} is an archive of arrays; save the one array with numpy.save")
+        raise FdcnError(say("array.archive", file=path))
     return array

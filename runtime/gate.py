@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 
 
 class Gate:
@@ -45,7 +46,7 @@ class Gate:
 
     def error(self) -> FdcnError:
         """What callers get who come too late."""
-        return FdcnError(f"{self._what} was closed; open it again with fdcn.load")
+        return FdcnError(say("sampling.closed", what=self._what))
 
     def _close_if_empty(self) -> None:
         if not self._open and not self._inside and not self._done:

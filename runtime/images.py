@@ -10,8 +10,10 @@ from PIL import Image, PngImagePlugin
 
 from fdcn.bundle import replace_file
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.grid import grid
 from fdcn.runtime.request import Request
+from fdcn.sizes import format_size
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 QUALITY = 95
@@ -51,7 +53,7 @@ class Images:
                 picture.save(file, format, **options)
             except ValueError as error:
                 raise FdcnError(
-                    f"{format} cannot hold {picture.width}x{picture.height} pixels: {error}; use .png"
+                    say("picture.too_large", format=format, size=format_size(picture.size), reason=error)
                 ) from error
 
         replace_file(path, write)
@@ -111,7 +113,7 @@ class Images:
 def _on_host(array: Any) -> np.ndarray:
     """An array that is about to be written."""
     if not isinstance(array, np.ndarray):
-        raise FdcnError("these pictures are on the GPU, where nothing can be saved; sample them without on_device")
+        raise FdcnError(say("picture.on_gpu"))
     return array
 
 
@@ -120,7 +122,7 @@ def picture_format(path: Path) -> str:
     try:
         return FORMATS[path.suffix.lower()]
     except KeyError:
-        raise FdcnError(f"{path} has no known picture format; end it in .png, .jpg or .webp") from None
+        raise FdcnError(say("picture.format", file=path)) from None
 
 
 def to_image(pixels: np.ndarray) -> Image.Image:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.base import Batch, Sampler
 from fdcn.runtime.images import Images
 from fdcn.runtime.request import Request
@@ -104,10 +105,7 @@ def split(sampler: Sampler, batch: Batch) -> list[Batch]:
     if images <= together:
         return [batch]
     if batch.on_device:
-        raise FdcnError(
-            f"{images} pictures of {format_size(batch.size)} stay on the GPU only in one piece, and {together} are "
-            f"sampled at a time; ask for {together} at most, or without on_device"
-        )
+        raise FdcnError(say("sampling.one_piece", images=images, size=format_size(batch.size), together=together))
     return [_part(batch, slice(i, i + together)) for i in range(0, images, together)]
 
 

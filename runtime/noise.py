@@ -33,14 +33,20 @@ def words(seed: int, step: int, draw: int, elements: int) -> np.ndarray:
     return philox4x32(counter, (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF))
 
 
+def uniforms(words: np.ndarray) -> np.ndarray:
+    """Pairs of words as numbers, float64 [n, 2], the first in (0, 1] and the second in [0, 1)."""
+    pairs = words.reshape(-1, 2).astype(np.float64)
+    pairs[:, 0] += 1
+    return pairs * 2.0**-32
+
+
 def normals(seed: int, step: int, draw: int, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normals for one image, float32 of `shape` in C order.
 
     `seed` in [0, 2⁶⁴); `step` 0 is the initial latent and r + 1 the plan's row r; `draw` is 0 or 1.
     """
     elements = int(np.prod(shape))
-    w = words(seed, step, draw, elements).reshape(-1, 2).astype(np.float64)
-    u, v = (w[:, 0] + 1.0) * 2.0**-32, w[:, 1] * 2.0**-32
+    u, v = uniforms(words(seed, step, draw, elements)).T
     radius, angle = np.sqrt(-2.0 * np.log(u)), _TAU * v
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
     return pairs.reshape(-1)[:elements].astype(np.float32).reshape(shape)

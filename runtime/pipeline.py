@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fdcn import DEFAULT_BUNDLE
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime import job, request
 from fdcn.runtime.backends import open_backend
 from fdcn.runtime.backends.base import Backend, Batch, HasSampler, HasStepGroups, Sampler
@@ -160,7 +161,7 @@ class Pipeline:
         """Do ahead what the first run of each (width, height, images) would wait for. Raises as a call does."""
         for shape in shapes:
             if len(shape) != 3 or any(number < 1 for number in shape):
-                raise FdcnError(f"{shape} is not (width, height, images), such as (256, 256, 8), to warm up")
+                raise FdcnError(say("request.warm_up", shape=shape))
             width, height, images = shape
             with self._gate.inside():
                 wanted = self._job([0], count=images, size=(width, height))
@@ -204,9 +205,7 @@ class Pipeline:
         m = self.bundle.manifest
         larger = any(asked > trained for asked, trained in zip(wanted.size, m.train_size, strict=True))
         if wanted.s_max_adjust and larger and not adjusted_blocks(m.model.blocks):
-            return [
-                f"the S_max adjustment changes nothing: a model of {m.model.blocks} blocks has none that it touches"
-            ]
+            return [say("request.s_max_note", blocks=m.model.blocks)]
         return []
 
     def _job(
@@ -223,9 +222,9 @@ class Pipeline:
         manifest = self.bundle.manifest
         wanted = request.resolve(manifest, labels=labels, **options)
         if preview_every < 0:
-            raise FdcnError(f"preview_every counts evaluations from 1, 0 is never; not {preview_every}")
+            raise FdcnError(say("request.preview_every", every=preview_every))
         if not isinstance(stream, int | None):
-            raise FdcnError(f"stream is a CUDA stream's number, as torch's stream.cuda_stream; not {stream!r}")
+            raise FdcnError(say("request.stream", stream=repr(stream)))
         batch = Batch(
             plan=self.plan(wanted),
             labels=wanted.labels,

@@ -9,9 +9,7 @@ import numpy as np
 from fdcn.bundle import StepGroup
 from fdcn.runtime.s_max import s_max
 from fdcn.runtime.solvers import evaluations
-
-ALLOWANCE = 1e-6
-"""How far outside a guidance interval or step group a time may lie and still count: grids are not exact."""
+from fdcn.runtime.tables import ALLOWANCE
 
 
 @dataclasses.dataclass(frozen=True)

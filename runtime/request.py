@@ -9,19 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fdcn.bundle import Manifest
+from fdcn.bundle import AT_MOST, Manifest
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.plan import Guidance
 from fdcn.runtime.solvers import check_solver
+from fdcn.runtime.tables import CUTOFF, EVERY_CLASS_UP_TO, IMAGES_AT_MOST, NEAREST
 from fdcn.sizes import format_size, latent_size
 
-NEAREST = 4
 SEED_RANGE = 1 << 64
-IMAGES_AT_MOST = 100_000
 ON_HOST = 1
 """kDLCPU of DLPack's devices."""
-EVERY_CLASS_UP_TO = 10
-"""A model of at most so many classes shows each once by default."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,21 +61,20 @@ def resolve(
     """Complete a request, whose arguments are those of `Pipeline.__call__`. Raises FdcnError for impossible ones."""
     sampling = manifest.sampling
     if count < 1:
-        raise FdcnError(f"count must be at least 1, not {count}")
+        raise FdcnError(say("request.count", count=count))
     if labels is None:
         labels = range(manifest.model.classes) if manifest.model.classes <= EVERY_CLASS_UP_TO else [0]
-    if len(labels) * count > IMAGES_AT_MOST:
-        raise FdcnError(f"{len(labels) * count} pictures in one run are too many; ask for {IMAGES_AT_MOST} at most")
+    _check_number(len(labels) * count)
     chosen = [label_index(manifest, label) for label in labels for _ in range(count)]
     if not chosen:
-        raise FdcnError("no label was given: name at least one class")
+        raise FdcnError(say("request.no_label"))
     if noise is not None:
         noise = _checked_noise(manifest, noise)
         chosen, size = _labels_of_noise(chosen, noise.shape[0]), _size_of_noise(manifest, noise, size)
     size = size or _pair(manifest.fixed_size or manifest.train_size)
     _check_size(manifest, size)
     if seeds is not None and len(seeds) != len(chosen):
-        raise FdcnError(f"{len(seeds)} seeds were given for {len(chosen)} images; give one an image")
+        raise FdcnError(say("request.seeds", seeds=len(seeds), images=len(chosen)))
     return Request(
         labels=tuple(chosen),
         seeds=tuple(int(s) % SEED_RANGE for s in (seeds or (seed + i for i in range(len(chosen))))),
@@ -101,9 +98,9 @@ def label_index(manifest: Manifest, label: str | int) -> int:
     try:
         index = int(label) if isinstance(label, str) else operator.index(label)
     except (ValueError, TypeError):
-        raise FdcnError(f"no class is called {label!r}; {_hint(manifest, str(label))}") from None
+        raise FdcnError(say("request.unknown_class", label=repr(label), hint=_hint(manifest, str(label)))) from None
     if not 0 <= index < classes:
-        raise FdcnError(f"class {index} does not exist; the model has {classes} classes, 0 to {classes - 1}")
+        raise FdcnError(say("request.class_range", number=index, classes=classes, last=classes - 1))
     return index
 
 
@@ -114,22 +111,20 @@ def label_name(manifest: Manifest, index: int) -> str:
 
 def _hint(manifest: Manifest, label: str) -> str:
     names = {name.casefold(): name for name in manifest.class_names or []}
-    near = difflib.get_close_matches(label.casefold(), names, n=NEAREST, cutoff=0.5)
+    near = difflib.get_close_matches(label.casefold(), names, n=NEAREST, cutoff=CUTOFF)
     near += [name for name in names if label.casefold() in name and name not in near]
     if near:
-        return f"the nearest are {', '.join(repr(names[name]) for name in near[:NEAREST])}"
-    return f"give a number from 0 to {manifest.model.classes - 1}" + (
-        ", or a name that `fdcn inspect` lists" if names else ""
-    )
+        return say("request.nearest_classes", names=", ".join(repr(names[name]) for name in near[:NEAREST]))
+    last = manifest.model.classes - 1
+    return say("request.class_numbers_or_names", last=last) if names else say("request.class_numbers", last=last)
 
 
 def _labels_of_noise(labels: list[int], images: int) -> list[int]:
     if len(labels) == 1:
+        _check_number(images)
         return labels * images
     if len(labels) != images:
-        raise FdcnError(
-            f"the noise holds {images} images for {len(labels)} labels × count; give one label, or {images}"
-        )
+        raise FdcnError(say("request.noise_labels", images=images, labels=len(labels)))
     return labels
 
 
@@ -140,30 +135,26 @@ def _checked_noise(manifest: Manifest, noise: Any) -> Any:
     """
     if not isinstance(noise, np.ndarray):
         if not hasattr(noise, "__dlpack__"):
-            raise FdcnError(
-                f"the noise is a {type(noise).__name__}, not an array; give NumPy's, or one with __dlpack__"
-            )
+            raise FdcnError(say("request.noise_kind", kind=type(noise).__name__))
         if noise.__dlpack_device__()[0] != ON_HOST:
             _check_shape(manifest, noise)
             if not str(noise.dtype).endswith("float32"):
-                raise FdcnError(f"the noise on the GPU is {noise.dtype}; give float32")
+                raise FdcnError(say("request.noise_dtype", dtype=noise.dtype))
             return noise
         try:
             noise = np.from_dlpack(noise)
         except (BufferError, RuntimeError, TypeError) as error:
-            raise FdcnError(f"the noise cannot be read ({str(error)[:100]}); give float32 without gradients") from error
+            raise FdcnError(say("request.noise_unreadable", reason=str(error)[:100])) from error
     _check_shape(manifest, noise)
     if noise.dtype.kind not in "fiu" or not np.isfinite(noise).all():
-        raise FdcnError(f"the noise must be finite real numbers, not {noise.dtype} with NaN or infinity")
+        raise FdcnError(say("request.noise_not_finite", dtype=noise.dtype))
     return np.ascontiguousarray(noise, np.float32)
 
 
 def _check_shape(manifest: Manifest, noise: Any) -> None:
     shape, c, p = tuple(noise.shape), manifest.model.channels, manifest.model.patch
     if len(shape) != 4 or shape[1] != c or 0 in shape or shape[2] % p or shape[3] % p:
-        raise FdcnError(
-            f"the noise has shape {list(shape)}, expected [images, {c}, height, width] with sides in multiples of {p}"
-        )
+        raise FdcnError(say("request.noise_shape", shape=list(shape), channels=c, patch=p))
 
 
 def _size_of_noise(manifest: Manifest, noise: Any, size: tuple[int, int] | None) -> tuple[int, int]:
@@ -173,39 +164,44 @@ def _size_of_noise(manifest: Manifest, noise: Any, size: tuple[int, int] | None)
     if size is None:
         return whole
     if latent_size(size, manifest.model.patch, factor) != latent:
-        raise FdcnError(f"the noise is for {format_size(whole)}, not {format_size(size)}; leave the size out")
+        raise FdcnError(say("request.noise_size", whole=format_size(whole), size=format_size(size)))
     return size
+
+
+def _check_number(images: int) -> None:
+    if images > IMAGES_AT_MOST:
+        raise FdcnError(say("request.too_many", images=images, most=IMAGES_AT_MOST))
 
 
 def _check_size(manifest: Manifest, size: tuple[int, int]) -> None:
     if size[0] < 1 or size[1] < 1:
-        raise FdcnError(f"a picture of {format_size(size)} has no pixels; both sides must be at least 1")
+        raise FdcnError(say("request.no_pixels", size=format_size(size)))
+    if max(size) > AT_MOST:
+        raise FdcnError(say("request.too_large", size=format_size(size), most=AT_MOST))
     if manifest.fixed_size is not None:
         unit = (manifest.model.patch, manifest.pixel_factor)
         if latent_size(size, *unit) != latent_size(_pair(manifest.fixed_size), *unit):
             only = format_size(_pair(manifest.fixed_size))
-            raise FdcnError(
-                f"this bundle was exported for {only} alone, not {format_size(size)}; export with --dynamic-shape"
-            )
+            raise FdcnError(say("request.fixed_size", only=only, size=format_size(size)))
 
 
 def _steps(manifest: Manifest, solver: str | None, steps: int | None) -> int:
     if steps is not None:
         return steps
-    if solver is None or solver == manifest.sampling.solver:
+    if not solver or solver == manifest.sampling.solver:
         return manifest.sampling.steps
     check_solver(solver)
-    raise FdcnError(f"solver {solver} needs --steps: how many evaluations a picture")
+    raise FdcnError(say("request.steps_needed", solver=solver))
 
 
 def _guidance(scale: float, channels: Literal["all", "3"], interval: tuple[float, float]) -> Guidance:
     if not math.isfinite(scale):
-        raise FdcnError(f"guidance must be a finite number, not {scale}; 4 suits pictures")
+        raise FdcnError(say("request.guidance", guidance=scale))
     if channels not in ("all", "3"):
-        raise FdcnError(f'guidance channels are "all" or "3", not {channels!r}')
+        raise FdcnError(say("request.guidance_channels", channels=repr(channels)))
     low, high = interval
     if not (0 <= low <= high <= 1):
-        raise FdcnError(f"guidance interval {low}:{high} is not LO:HI with 0 <= LO <= HI <= 1")
+        raise FdcnError(say("request.guidance_interval", low=low, high=high))
     return Guidance(scale, channels, interval)
 
 

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-UNTIL = 0.6
-"""Flow time from which the reach is the trained one."""
-OUTER_BLOCKS = 4
-"""Blocks at either end, plus one at the start, that the rule leaves alone."""
+from fdcn.runtime.tables import OUTER_BLOCKS, S_MAX_UNTIL
 
 
 def adjusted_blocks(blocks: int) -> range:
@@ -20,7 +17,7 @@ def s_max(t: float, blocks: int, reach: float, stretch: tuple[float, float]) -> 
     reach of the middle blocks grows with it, at most to twice the trained one at t = 0, falling to it at t = 0.6.
     """
     result = np.full((blocks, 2), reach)
-    if t < UNTIL:
-        most = 1 + (UNTIL - t) / UNTIL
+    if t < S_MAX_UNTIL:
+        most = 1 + (S_MAX_UNTIL - t) / S_MAX_UNTIL
         result[adjusted_blocks(blocks)] *= [min(most, max(1.0, factor)) for factor in stretch]
     return result.astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fdcn.bundle import Manifest
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime import memory
 from fdcn.runtime.advance import State
 from fdcn.runtime.arena import Arena, Modulations
@@ -16,10 +17,8 @@ from fdcn.runtime.backends.base import Backend, Batch, Sampled
 from fdcn.runtime.images import latent_preview, to_pixels
 from fdcn.runtime.noise import normals
 from fdcn.runtime.plan import Row, SamplerPlan
+from fdcn.runtime.tables import TOKENS_AT_ONCE
 from fdcn.sizes import format_size
-
-TOKENS_AT_ONCE = 4096
-"""Images are sampled together until an evaluation has so many tokens: more gains nothing on a CPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +41,19 @@ class HostSampler:
     def together(self, batch: Batch) -> int:
         """How many images fill an evaluation, as far as memory goes."""
         if batch.on_device or batch.stream is not None or not isinstance(batch.noise, np.ndarray | None):
-            raise FdcnError(
-                f"{self._backend.name} works in the host's memory: leave on_device and stream out, and give the noise "
-                "as an array there, as torch's .cpu() does"
-            )
+            raise FdcnError(say("sampling.host_only", backend=self._backend.name))
         m, side = self._manifest, math.prod(batch.latent[1:])
         tokens = side // m.model.patch**2 * max(len(row.passes) for row in batch.plan.rows)
         decoding = side * m.pixel_factor**2 * m.memory.pixel + side**2 * m.memory.latent_pair
         need, free = max(tokens * m.memory.token, decoding), memory.available_bytes()
         if free is not None and need > free:
             raise FdcnError(
-                f"{format_size(batch.size)} needs about {memory.format_bytes(need)} of memory, "
-                f"{memory.format_bytes(free)} are free; choose a smaller size"
+                say(
+                    "sampling.memory",
+                    size=format_size(batch.size),
+                    needed=memory.format_bytes(need),
+                    free=memory.format_bytes(free),
+                )
             )
         return max(1, min(TOKENS_AT_ONCE // tokens, (free or need) // need))
 
@@ -69,7 +69,7 @@ class HostSampler:
                     frames.append(self._picture(step.predicted, batch))
                 done(r)
         if not np.isfinite(latent).all():
-            raise FdcnError("sampling left float32's range; lower the guidance or take more steps")
+            raise FdcnError(say("sampling.not_finite"))
         return Sampled(latent, self._picture(latent, batch), frames)
 
     def warm_up(self, batch: Batch) -> None:

@@ -11,16 +11,15 @@ arithmetic is float64. `plan.py` makes the final table of them.
 """
 
 import dataclasses
-import functools
-import json
 import math
 from collections.abc import Callable, Sequence
-from importlib import resources
-from typing import Any
 
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
+from fdcn.runtime import tables
+from fdcn.runtime.tables import ADAMS_BASHFORTH, MAX_STEPS, SOLVERS
 
 Vector = np.ndarray
 """Coefficients over the basis, float64 [m + 4]."""
@@ -64,13 +63,8 @@ class Diffusion:
         return self.noise * math.sqrt(w * dt) * n
 
 
-ODE = Diffusion(0.0, 0.0)
-DIFFUSIONS = {
-    "": ODE,
-    "-sde": Diffusion(1.0, math.sqrt(2.0)),
-    "-sde-mean": Diffusion(1.0, 0.0),
-    "-sde-preserve": Diffusion(0.5, 1.0),
-}
+_DIFFUSIONS = {suffix: Diffusion(drift, noise) for suffix, (drift, noise) in tables.DIFFUSIONS.items()}
+ODE = _DIFFUSIONS[""]
 
 
 def euler(steps: int, last_step: float, diffusion: Diffusion) -> list[Evaluation]:
@@ -129,15 +123,6 @@ def heun(steps: int, last_step: float, diffusion: Diffusion) -> list[Evaluation]
     return rows
 
 
-ADAMS_BASHFORTH = {
-    1: (1.0,),
-    2: (3 / 2, -1 / 2),
-    3: (23 / 12, -16 / 12, 5 / 12),
-    4: (55 / 24, -59 / 24, 37 / 24, -9 / 24),
-}
-"""Weights of the last outputs, newest first."""
-
-
 def adams(steps: int, order: int) -> list[Evaluation]:
     """Adams-Bashforth of an order, on a uniform grid, with lower orders to start it. N evaluations, m = order."""
     weights = [ADAMS_BASHFORTH[min(order, i + 1)] for i in range(steps)]
@@ -146,12 +131,8 @@ def adams(steps: int, order: int) -> list[Evaluation]:
 
 def neural(steps: int) -> list[Evaluation]:
     """The searched multi-step solver of the FlowDCN release (NeuralSolver). N evaluations, m = N."""
-    table = _neural_tables()[steps]
-    weights = []
-    for i, row in enumerate(table["coeffs"]):
-        older = row[:i]
-        weights.append((1 - sum(older), *reversed(older)))
-    return _multistep(table["timedeltas"], weights, steps)
+    table = tables.neural()[steps]
+    return _multistep(table.lengths, table.weights, steps)
 
 
 def _multistep(lengths: Sequence[float], weights: Sequence[Sequence[float]], history: int) -> list[Evaluation]:
@@ -174,12 +155,6 @@ def _grid(steps: int, last_step: float) -> tuple[list[float], list[float]]:
     return [i * dt for i in range(steps)], [dt] * (steps - 1) + [last_step]
 
 
-@functools.cache
-def _neural_tables() -> dict[int, dict[str, list[Any]]]:
-    text = resources.files("fdcn.data").joinpath("neural_solver.json").read_text("utf-8")
-    return {int(name.removeprefix("step")): table for name, table in json.loads(text).items()}
-
-
 Build = Callable[[int, float], list[Evaluation]]
 
 
@@ -190,7 +165,7 @@ def _one_step(method: Callable[[int, float, Diffusion], list[Evaluation]], diffu
 _ONE_STEP: dict[str, Build] = {
     name + suffix: _one_step(method, diffusion)
     for name, method in {"euler": euler, "heun": heun, "heun-exact": heun_exact}.items()
-    for suffix, diffusion in DIFFUSIONS.items()
+    for suffix, diffusion in _DIFFUSIONS.items()
 }
 _MULTI_STEP: dict[str, Build] = {
     "adams2": lambda steps, _: adams(steps, 2),
@@ -199,9 +174,6 @@ _MULTI_STEP: dict[str, Build] = {
     "neural": lambda steps, _: neural(steps),
 }
 _SOLVERS = {**_ONE_STEP, **_MULTI_STEP}
-SOLVERS = tuple(_SOLVERS)
-"""Every solver's name."""
-MAX_STEPS = 10_000
 
 
 def evaluations(solver: str, steps: int, last_step: float | None = None) -> list[Evaluation]:
@@ -211,22 +183,22 @@ def evaluations(solver: str, steps: int, last_step: float | None = None) -> list
     Raises FdcnError for an unknown solver, for steps that it does not have, and for a last step where it has none.
     """
     check_solver(solver)
-    if solver == "neural" and steps not in _neural_tables():
-        raise FdcnError(f"solver neural has tables for {_spoken(sorted(_neural_tables()))} steps, not {steps}")
+    if solver == "neural" and steps not in tables.neural():
+        raise FdcnError(say("solver.neural_steps", tables=_spoken(sorted(tables.neural())), steps=steps))
     if not 1 <= steps <= MAX_STEPS:
-        raise FdcnError(f"solver {solver} takes 1 to {MAX_STEPS} steps, not {steps}")
+        raise FdcnError(say("solver.steps", solver=solver, most=MAX_STEPS, steps=steps))
     if last_step is not None:
         if solver not in _ONE_STEP:
-            raise FdcnError(f"solver {solver} has no last step of its own; leave --last-step out, or use euler or heun")
+            raise FdcnError(say("solver.no_last_step", solver=solver))
         if not 0 < last_step < 1:
-            raise FdcnError(f"the last step must be between 0 and 1, not {last_step}; the released models use 0.04")
+            raise FdcnError(say("solver.last_step", last_step=last_step))
     return _SOLVERS[solver](steps, 1 / steps if last_step is None else last_step)
 
 
 def check_solver(name: str) -> None:
     """Raise FdcnError, with every name, where a solver does not exist."""
     if name not in SOLVERS:
-        raise FdcnError(f"unknown solver {name!r}; there are {', '.join(SOLVERS)}")
+        raise FdcnError(say("solver.unknown", solver=repr(name), solvers=", ".join(SOLVERS)))
 
 
 def _spoken(numbers: list[int]) -> str:

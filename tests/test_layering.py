@@ -11,14 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bench", "calib", "data", "export", "plugins", "runtime", "serve", "verify")
 
-LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.records", "fdcn.sizes")
+LEAVES = ("fdcn", "fdcn.data", "fdcn.errors", "fdcn.gpu", "fdcn.messages", "fdcn.records", "fdcn.sizes")
 BELOW = {
     "fdcn": ("fdcn.errors", "fdcn.runtime"),  # the public names, on first use
     "fdcn.errors": (),
-    "fdcn.sizes": (),
-    "fdcn.records": (),
+    "fdcn.messages": (),
+    "fdcn.sizes": ("fdcn.messages",),
+    "fdcn.records": ("fdcn.messages",),
     "fdcn.data": (),
-    "fdcn.gpu": ("fdcn.errors",),
+    "fdcn.gpu": ("fdcn.errors", "fdcn.messages"),
     "fdcn.cache": LEAVES,
     "fdcn.bundle": LEAVES,
     "fdcn.plugins": (*LEAVES, "fdcn.bundle", "fdcn.cache", "fdcn.plugins"),
@@ -54,6 +55,7 @@ DEPLOYED = (
     "fdcn.bundle",
     "fdcn.data",
     "fdcn.errors",
+    "fdcn.messages",
     "fdcn.records",
     "fdcn.sizes",
     "fdcn.runtime",

@@ -3,6 +3,7 @@
 from fdcn import gpu
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.base import OpenBackend
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
@@ -17,22 +18,22 @@ def open_backend(bundle: Bundle, name: str, allow_bundled_code: bool = False, de
     Raises FdcnError where the backend cannot run.
     """
     if name not in BACKENDS:
-        raise FdcnError(f"unknown backend {name!r}; there are {', '.join(BACKENDS)}")
+        raise FdcnError(say("backend.unknown", backend=repr(name), backends=", ".join(BACKENDS)))
     if name == "onnxruntime":
         if device is not None:
-            raise FdcnError(f"ONNX Runtime runs on the CPU, not on GPU {device}; leave one of the two out")
+            raise FdcnError(say("backend.cpu_device", device=device))
         chosen = None
     else:
         try:
             chosen = gpu.numbered(device)
         except FdcnError as error:
-            raise FdcnError(f"{error}; or run on the CPU: --backend onnxruntime") from error
+            raise FdcnError(say("backend.or_on_cpu", reason=error)) from error
     if chosen is not None:
         from fdcn.runtime.backends.trt import open_engine
 
         return open_engine(bundle, chosen, allow_bundled_code)
     if name == "tensorrt":
-        raise FdcnError("TensorRT needs an NVIDIA GPU, and there is none here; run with --backend onnxruntime")
+        raise FdcnError(say("backend.no_gpu"))
     from fdcn.runtime.backends.onnxrt import OnnxRuntime
 
     return OnnxRuntime(bundle)

@@ -11,13 +11,13 @@ from pathlib import Path
 from fdcn.bundle import OPTIONS, Engine, Target
 from fdcn.errors import FdcnError
 from fdcn.gpu import Gpu, has_precision
+from fdcn.messages import say
 from fdcn.plugins import flavours, libraries, spec, tensorrt_plugin
 
 NAME = "tensorrt"
 """Of this backend, in manifests and on the command line."""
 PREFERRED = {"library": ("library", "bundled", "python"), "python": ("python", "library")}
 """What runs the operator of an engine with a plugin, the best first."""
-ON_CPU = "run on the CPU: --backend onnxruntime"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def survey(gpu: Gpu, engines: Sequence[Engine]) -> Machine:
     except ModuleNotFoundError:  # no parent for a dotted name
         present = False
     if not present:
-        raise FdcnError(f"TensorRT engines need cuda-bindings: pip install 'fdcn[gpu]'; or {ON_CPU}")
+        raise FdcnError(say("choice.no_bindings", on_cpu=say("choice.on_cpu")))
     named = {engine.target.flavour for engine in engines if engine.target}
     return Machine(
         gpu=gpu,
@@ -75,7 +75,9 @@ def choose(bundle: Path, engines: Sequence[Engine], machine: Machine, allow_bund
     gpu = f"{machine.gpu.name} ({machine.gpu.compute})"
     ours = [engine for engine in engines if engine.backend == NAME]
     if not ours:
-        raise FdcnError(f"{bundle} holds no TensorRT engine for this machine's {gpu}; {_build(bundle)}; or {ON_CPU}")
+        raise FdcnError(
+            say("choice.no_engine", bundle=bundle, gpu=gpu, build=_build(bundle), on_cpu=say("choice.on_cpu"))
+        )
     met = []
     for engine in reversed(ours):
         found = obstacle(bundle, engine, machine, allow_bundled_code)
@@ -85,7 +87,7 @@ def choose(bundle: Path, engines: Sequence[Engine], machine: Machine, allow_bund
     reasons = "; ".join(f"{engine.key} {found.why}" for engine, found in met)
     mends = ", or ".join(dict.fromkeys(found.mend for _, found in met))
     raise FdcnError(
-        f"{bundle} holds no TensorRT engine that this machine ({gpu}) can load: {reasons}. {mends}; or {ON_CPU}"
+        say("choice.none_loads", bundle=bundle, gpu=gpu, reasons=reasons, mends=mends, on_cpu=say("choice.on_cpu"))
     )
 
 
@@ -93,23 +95,28 @@ def obstacle(bundle: Path, engine: Engine, machine: Machine, allow_bundled_code:
     """What keeps a machine from loading an engine; None where nothing does."""
     target = engine.target
     if target is None:
-        return Obstacle("does not say what it was built with", _build(bundle))
+        return Obstacle(say("choice.no_target"), _build(bundle))
     possible = has_precision(machine.gpu.compute, target.precision)
     option = OPTIONS.get(target.precision if possible else "float16")
     build = _build(bundle, f" {option}" if option else "")
     installed = machine.flavours[target.flavour]
     if isinstance(installed, str):
-        return Obstacle(f"needs {target.flavour} {target.version}, which does not load here", installed)
+        why = say("choice.does_not_load", flavour=target.flavour, version=target.version)
+        return Obstacle(why, installed)
     if installed.version != target.version:
-        return Obstacle(f"needs {target.flavour} {target.version}, here is {installed.version}", build)
+        why = say("choice.other_version", flavour=target.flavour, version=target.version, found=installed.version)
+        return Obstacle(why, build)
     if target.cuda and installed.cuda and target.cuda != installed.cuda:
-        return Obstacle(f"needs CUDA {target.cuda}, here {target.flavour} is for CUDA {installed.cuda}", build)
+        why = say("choice.other_cuda", wanted=target.cuda, flavour=target.flavour, found=installed.cuda)
+        return Obstacle(why, build)
     if installed.cuda and int(installed.cuda) > int(machine.gpu.cuda.partition(".")[0]):
         # TensorRT ends the process where it finds such a driver.
-        why = f"needs a driver for CUDA {installed.cuda}, here {machine.gpu.driver} runs CUDA up to {machine.gpu.cuda}"
-        return Obstacle(why, "update NVIDIA's driver")
+        gpu = machine.gpu
+        why = say("choice.old_driver", wanted=installed.cuda, driver=gpu.driver, newest=gpu.cuda)
+        return Obstacle(why, say("choice.update_driver"))
     if machine.gpu.compute not in target.compute:
-        return Obstacle(f"is for {', '.join(target.compute)}, this GPU is {machine.gpu.compute}", build)
+        why = say("choice.other_gpu", architectures=", ".join(target.compute), found=machine.gpu.compute)
+        return Obstacle(why, build)
     return _plugin_obstacle(target, machine, allow_bundled_code, build)
 
 
@@ -129,17 +136,16 @@ def operator(target: Target, machine: Machine, allow_bundled_code: bool) -> str 
 def _plugin_obstacle(target: Target, machine: Machine, allow_bundled_code: bool, build: str) -> Obstacle | None:
     plugin = target.plugin
     if plugin.kind != "none" and plugin.version != spec.VERSION:
-        return Obstacle(f"needs version {plugin.version} of the operator, this fdcn has {spec.VERSION}", build)
+        return Obstacle(say("choice.other_operator", wanted=plugin.version, found=spec.VERSION), build)
     if operator(target, machine, allow_bundled_code) is None:
-        why = "needs the operator's plugin, and this machine has no library of it and cannot compile the one in Python"
-        bundled = ", or add --allow-bundled-code to load the library in the bundle" if plugin.file else ""
-        return Obstacle(why, f"pip install 'fdcn[gpu]' for the one in Python{bundled}")
+        mend = say("choice.plugin_in_python_or_bundle" if plugin.file else "choice.plugin_in_python")
+        return Obstacle(say("choice.no_plugin"), mend)
     return None
 
 
 def _installed(name: str) -> Installed | str:
     if name not in flavours.NAMES:
-        return f"this fdcn knows {', '.join(flavours.NAMES)}: update fdcn"
+        return say("choice.unknown_flavour", flavours=", ".join(flavours.NAMES))
     try:
         flavour = flavours.load(name)
     except FdcnError as error:
@@ -148,4 +154,4 @@ def _installed(name: str) -> Installed | str:
 
 
 def _build(bundle: Path, precision: str = " --fp16") -> str:
-    return f"build one here: fdcn build {bundle}{precision}"
+    return say("choice.build", bundle=bundle, options=precision)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.plugins import gpu_launch
 from fdcn.runtime.memory import format_bytes
 
@@ -20,12 +21,15 @@ _OUT_OF_MEMORY, _OLD_DRIVER = 2, 35
 class OutOfMemory(FdcnError):
     """The device has less memory free than something needs, in bytes."""
 
-    def __init__(
-        self, what: str, needed: int, free: int, mend: str = "free some, or take a smaller size or count"
-    ) -> None:
+    def __init__(self, what: str, needed: int, free: int, mend: str | None = None) -> None:
         super().__init__(
-            f"the GPU's memory does not suffice for {what}: {format_bytes(needed)} are needed, "
-            f"{format_bytes(free)} are free; {mend}"
+            say(
+                "device.out_of_memory",
+                what=what,
+                needed=format_bytes(needed),
+                free=format_bytes(free),
+                mend=mend or say("device.free_some_or_smaller"),
+            )
         )
         self.what, self.needed, self.free = what, needed, free
 
@@ -69,11 +73,9 @@ class Device:
             self._cuda.cudaGetLastError()  # or the next kernel's launch would be blamed for it
             text = self._cuda.cudaGetErrorString(status)[1].decode(errors="replace")
             if int(status) == _OUT_OF_MEMORY:
-                raise FdcnError(
-                    f"memory does not suffice for {doing}; free some on the GPU, or take a smaller size or count"
-                )
+                raise FdcnError(say("device.memory", doing=doing))
             if int(status) == _OLD_DRIVER:
-                raise FdcnError(f"{doing}: {text}; update NVIDIA's driver, or install an older cuda-bindings")
+                raise FdcnError(say("device.old_driver", doing=doing, reason=text))
             raise RuntimeError(f"{doing}: {function}: {text} ({int(status)})")
         if not results:
             return None

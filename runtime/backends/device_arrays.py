@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.device import Memory
 
 CUDA = 2
@@ -110,11 +111,11 @@ def borrowed(name: str, thing: Any, shape: tuple[int, ...], ordinal: int, stream
 
     Raises FdcnError, saying what `name` is instead, for another device, dtype, shape or order of elements.
     """
-    wanted = f"wanted float32 {list(shape)} on GPU {ordinal}, contiguous"
+    wanted = say("array.wanted", shape=list(shape), device=ordinal)
     where = tuple(map(int, thing.__dlpack_device__()))
     if where != (CUDA, ordinal):
         place = f"{_DEVICES.get(where[0], f'a device of kind {where[0]}')}{f' {where[1]}' if where[0] == CUDA else ''}"
-        raise FdcnError(f"the {name} is on {place}; {wanted}")
+        raise FdcnError(say("array.elsewhere", name=name, place=place, wanted=wanted))
     capsule = thing.__dlpack__(stream=stream)  # which takes the tensor with it when it goes
     tensor = _Managed.from_address(_pointer(id(capsule), _NAME)).tensor
     found = tuple(tensor.shape[: tensor.dimensions])
@@ -124,7 +125,8 @@ def borrowed(name: str, thing: Any, shape: tuple[int, ...], ordinal: int, stream
     same = strides is None or all(a == b or n == 1 for a, b, n in zip(strides, plain, found, strict=True))
     if (tensor.code, tensor.bits, tensor.lanes) != (_KINDS["f"], 32, 1) or found != shape or not same:
         order = "" if same else f" with strides {list(strides or ())}"
-        raise FdcnError(f"the {name} is {_spoken(dtype)} {list(found)}{order}; {wanted}")
+        given = f"{_spoken(dtype)} {list(found)}{order}"
+        raise FdcnError(say("array.other", name=name, found=given, wanted=wanted))
     yield tensor.data + tensor.byte_offset
     del capsule
 

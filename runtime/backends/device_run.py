@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.base import Batch, Sampled
 from fdcn.runtime.backends.device import Memory
 from fdcn.runtime.backends.device_arena import DeviceArena
@@ -37,12 +38,7 @@ class Run:
         self.fits = distinct <= arena.capacity
         """Whether the modulations of all rows can be there at once, as a CUDA graph needs them."""
         if not self.fits:
-            logger.warning(
-                "the plan needs %d modulations and %d are kept at a time: it is sampled step by step, without a CUDA "
-                "graph",
-                distinct,
-                arena.capacity,
-            )
+            logger.warning("%s", say("sampling.too_many_modulations", needed=distinct, kept=arena.capacity))
         self._kept: dict[str, Memory] = {}
         if batch.on_device:
             with self._device.current():
@@ -65,7 +61,7 @@ class Run:
         self._device.wait(self._trajectory.events[0], self._doing)
         done(len(self._keys))
         if self._trajectory.result("wrong")[0]:
-            raise NotFinite("sampling left float32's range; lower the guidance or take more steps")
+            raise NotFinite(say("sampling.not_finite"))
         return Sampled(self._result("latents"), self._result("pixels"), previews)
 
     def _at_once(self) -> None:

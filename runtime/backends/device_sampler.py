@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.base import Batch, Sampled
 from fdcn.runtime.backends.device import OutOfMemory
 from fdcn.runtime.backends.device_arena import DeviceArena
@@ -110,12 +111,8 @@ class DeviceSampler:
                 trajectory.capture(self._recording)
             except (FdcnError, RuntimeError) as error:
                 trajectory.refused = True
-                logger.warning(
-                    "%d images of %s are sampled step by step, since a CUDA graph was refused: %s",
-                    shape.images,
-                    format_size(shape.size),
-                    error,
-                )
+                size = format_size(shape.size)
+                logger.warning("%s", say("sampling.step_by_step", images=shape.images, size=size, reason=error))
 
     @contextlib.contextmanager
     def _noise(self, batch: Batch) -> Iterator[int | None]:
@@ -144,9 +141,9 @@ def _smaller(shape: Shape, error: OutOfMemory) -> str:
     """Which batch or size would fit."""
     images = error.free * shape.images // error.needed
     if images >= shape.images:
-        return "free some"
+        return say("device.free_some")
     if images:
-        return f"{images} at a time would fit"
+        return say("device.fewer_fit", images=images)
     part = math.sqrt(error.free * shape.images / error.needed)
     width, height = (max(1, int(side * part)) for side in shape.size)
-    return f"a picture of about {format_size((width, height))} would fit"
+    return say("device.smaller_fits", size=format_size((width, height)))

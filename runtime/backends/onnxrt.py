@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from fdcn.bundle import OPTIONS, Bundle, Engine, Graph, StepGroup
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.plugins import libraries
 from fdcn.runtime.backends.integer_products import saturate
 
@@ -49,8 +50,12 @@ def session_options(native: bool, precision: str = "float32") -> ort.SessionOpti
             options.register_custom_ops_library(str(library))
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this one
             raise FdcnError(
-                f"ONNX Runtime {ort.__version__} cannot load {library} ({_first_line(error)}); "
-                "delete it, or build it again: make ops"
+                say(
+                    "onnxruntime.operator_unloadable",
+                    version=ort.__version__,
+                    library=library,
+                    reason=_first_line(error),
+                )
             ) from error
     return options
 
@@ -63,7 +68,8 @@ def session(path: Path, optimised: bool, native: bool, precision: str = "float32
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this one
-        raise FdcnError(f"ONNX Runtime {ort.__version__} cannot load {path} ({_first_line(error)})") from error
+        reason = _first_line(error)
+        raise FdcnError(say("onnxruntime.unloadable", version=ort.__version__, file=path, reason=reason)) from error
 
 
 def optimised_ahead(engine: Engine) -> bool:
@@ -95,7 +101,7 @@ class OnnxRuntime:
         self._turn = threading.Lock()
         graphs = "portable" if built is None else "optimised" if self._optimised else f"{self._precision} engine's"
         operator = "native" if self._native else "portable"
-        self.name = f"ONNX Runtime {ort.__version__} on the CPU, {graphs} graphs, {operator} operator"
+        self.name = say("onnxruntime.name", version=ort.__version__, graphs=graphs, kind=operator)
         outputs = self._session("conditioner").get_outputs()
         self.conditioning_bytes = sum(4 * math.prod(output.shape[1:]) for output in outputs)
 
@@ -133,7 +139,8 @@ class OnnxRuntime:
                 return opened.run(None, feeds)
         except Exception as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
-            raise FdcnError(f"ONNX Runtime failed in the {graph} with {shapes}: {_first_line(error)}") from error
+            reason = _first_line(error)
+            raise FdcnError(say("onnxruntime.failed", graph=graph, shapes=shapes, reason=reason)) from error
 
 
 def _first_line(error: Exception) -> str:

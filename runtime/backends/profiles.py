@@ -55,4 +55,5 @@ def _clamped(profile: Profile, wanted: Extent) -> Extent:
 
 def _distance(a: Extent, b: Extent) -> float:
     """Sum of the logarithms of how many times each number of one size is the other's."""
-    return sum(abs(math.log(x / y)) for x, y in zip(_numbers(a), _numbers(b), strict=True))
+    width, height, batch = (abs(math.log(x / y)) for x, y in zip(_numbers(a), _numbers(b), strict=True))
+    return width + height + batch  # `sum` would round differently from Python 3.12 on

@@ -10,19 +10,12 @@ from pathlib import Path
 from fdcn.bundle import Bundle, Engine, Extent, Plugin, Profile, StepGroup
 from fdcn.errors import FdcnError
 from fdcn.gpu import Gpu
+from fdcn.messages import say
 from fdcn.plugins import flavours, libraries, tensorrt_plugin
 from fdcn.plugins.flavours import Flavour
 from fdcn.runtime.backends.device import Buffer, Device
 from fdcn.runtime.backends.profiles import around, fit, nearest
 from fdcn.runtime.backends.trt_graph import SCRATCH_AT_LEAST, Log, TrtGraph
-
-OPERATORS = {
-    "library": "operator from the library built here",
-    "bundled": "operator from the library in the bundle",
-    "python": "operator from the plugin in Python",
-    "aot": "operator in the engine",
-    "none": "operator as its function",
-}
 
 
 class TrtEngine:
@@ -39,7 +32,8 @@ class TrtEngine:
         flavour = flavours.load(self._target.flavour)
         self.step_groups: Sequence[StepGroup] = engine.step_groups
         if not {"conditioner", "denoiser", *(group.graph for group in self.step_groups)} <= engine.graphs.keys():
-            raise FdcnError(f"engine {engine.key} of {bundle.path} lacks a graph; build it again: {self.command()}")
+            key, command = engine.key, self.command()
+            raise FdcnError(say("tensorrt.lacks_graph", key=key, bundle=bundle.path, command=command))
         files = {name: bundle.graph(graph) for name, graph in engine.graphs.items()}
         self._lock = threading.Lock()
         self.graphs: dict[str, TrtGraph] = {}
@@ -63,7 +57,14 @@ class TrtEngine:
             # Contexts, engines, memory, stream. A plugin's code stays in the process whatever happens, since TensorRT
             # keeps pointers into it.
             self._closing = closing.pop_all()
-        self.name = f"{flavour} on {gpu.name} ({gpu.compute}), {self._target.precision} engine, {OPERATORS[operator]}"
+        self.name = say(
+            "tensorrt.name",
+            library=flavour,
+            gpu=gpu.name,
+            architecture=gpu.compute,
+            precision=self._target.precision,
+            plugin=_plugin(operator),
+        )
         edges = [self.graphs["conditioner"].shape(output) for output in self.graphs["conditioner"].outputs]
         self.conditioning_bytes = sum(4 * math.prod(edge[1:]) for edge in edges)
 
@@ -104,9 +105,14 @@ class TrtEngine:
     def outside(self, graph: str, wanted: Extent) -> FdcnError:
         """What to say of something that no profile holds."""
         return FdcnError(
-            f"{wanted} (width, height, batch) is outside every profile of the {self._target.precision} engine for "
-            f"{', '.join(self._target.compute)}; the nearest is {nearest(self.profiles[graph], wanted)}. "
-            f"Add one: {self.command(around(wanted))}"
+            say(
+                "tensorrt.outside",
+                wanted=wanted,
+                precision=self._target.precision,
+                architectures=", ".join(self._target.compute),
+                nearest=nearest(self.profiles[graph], wanted),
+                command=self.command(around(wanted)),
+            )
         )
 
     def command(self, *more: Profile) -> str:
@@ -126,8 +132,7 @@ class TrtEngine:
             if self.profiles[name] != self._target.profiles:
                 found, wanted = (_listed(profiles) for profiles in (self.profiles[name], self._target.profiles))
                 raise FdcnError(
-                    f"the engine in {files[name]} has profiles {found}, the manifest says {wanted}; "
-                    f"build it again: {self.command()}"
+                    say("tensorrt.profiles", file=files[name], found=found, wanted=wanted, command=self.command())
                 )
 
 
@@ -141,11 +146,20 @@ def _register(bundle: Bundle, flavour: Flavour, plugin: Plugin, operator: str) -
         assert plugin.file is not None
         library = bundle.file(plugin.file)
         if bundle.manifest.files[plugin.file].sha256 != plugin.sha256:
-            raise FdcnError(
-                f"{library} is not the library that the engine was built with; build the engine again, "
-                "or leave out --allow-bundled-code"
-            )
+            raise FdcnError(say("tensorrt.plugin_changed", library=library))
         tensorrt_plugin.register(flavour, "library", library)
+
+
+def _plugin(operator: str) -> str:
+    """What runs the operator, for people."""
+    words = {
+        "library": say("tensorrt.plugin_library"),
+        "bundled": say("tensorrt.plugin_bundled"),
+        "python": say("tensorrt.plugin_python"),
+        "aot": say("tensorrt.plugin_aot"),
+        "none": say("tensorrt.plugin_none"),
+    }
+    return words[operator]
 
 
 def _listed(profiles: list[Profile]) -> str:

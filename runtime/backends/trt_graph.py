@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fdcn.errors import FdcnError
+from fdcn.messages import say
 from fdcn.runtime.backends.device import Buffer, Device
 
 Shape = tuple[int, ...]
@@ -21,7 +22,9 @@ class TrtGraph:
     def __init__(self, name: str, file: Path, trt: Any, runtime: Any, log: "Log", device: Device) -> None:
         """Load a serialised engine that has been checked. Raises FdcnError where TensorRT refuses it."""
         self.name, self._file, self._trt, self._log, self._device = name, file, trt, log, device
-        self._engine = self._made(runtime.deserialize_cuda_engine(file.read_bytes()), f"cannot load {file}")
+        self._engine = self._made(
+            runtime.deserialize_cuda_engine(file.read_bytes()), say("tensorrt.cannot_load", file=file)
+        )
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         inputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
         self.types = {n: np.dtype(trt.nptype(self._engine.get_tensor_dtype(n))) for n in names}
@@ -50,7 +53,8 @@ class TrtGraph:
     def context(self) -> "Context":
         """A new context, whose scratch memory is the shared one. Raises FdcnError where there is no room for it."""
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        context = self._made(self._engine.create_execution_context(strategy), f"cannot make room to run {self._file}")
+        made = self._engine.create_execution_context(strategy)
+        context = self._made(made, say("tensorrt.cannot_make_room", file=self._file))
         if self._scratch is None:
             self._scratch = self._buffers["scratch"] = Buffer(self._device, f"activations of the {self.name}")
             self._scratch.reserve(max(SCRATCH_AT_LEAST, self.scratch_size()))
@@ -109,7 +113,7 @@ class TrtGraph:
 
     def _made(self, thing: Any, what: str) -> Any:
         if thing is None:
-            raise FdcnError(f"TensorRT {what}: {self._log.why()}; build it again, or run with --backend onnxruntime")
+            raise FdcnError(say("tensorrt.refused", what=what, reason=self._log.why()))
         return thing
 
 
@@ -153,7 +157,7 @@ class Context:
 
     def _accepted(self, accepted: bool, what: str) -> None:
         if not accepted:
-            raise FdcnError(f"TensorRT failed in the {self._graph} with {what}: {self._log.why()}")
+            raise FdcnError(say("tensorrt.failed", graph=self._graph, what=what, reason=self._log.why()))
 
 
 class Log:
@@ -174,6 +178,6 @@ class Log:
 
     def why(self) -> str:
         """The first error since this was last asked: what follows it are its consequences."""
-        text = self._errors[0][:300] if self._errors else "it gave no reason"
+        text = self._errors[0][:300] if self._errors else say("tensorrt.no_reason")
         self._errors.clear()
         return text
