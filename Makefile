@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 CHECKPOINT := examples/fashion_mnist/fashion-mnist.safetensors
 DEMO := demo
 DEPS := build/deps
+CPP := build/cpp
+
+# pip puts CMake and Ninja there.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo ops plugin test test-large lint format bench quality gpu wheel clean
+.PHONY: help demo ops plugin cpp test test-large lint format bench quality gpu wheel wheel-linux clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,13 @@ ops: $(VENV)/native.stamp ## compile the operator for ONNX Runtime on this CPU, 
 
 plugin: $(VENV)/native.stamp ## compile the operator's plugin for TensorRT, which `fdcn build` then uses
 	@$(BIN)/python -m fdcn.plugins.libraries tensorrt
+
+cpp: $(VENV)/native.stamp ## build the C++ library, test it, install it into build/cpp/install
+	@$(IN_VENV) cmake -S . -B $(CPP) -G Ninja --log-level=NOTICE -DPython3_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
+		-DCMAKE_INSTALL_PREFIX="$(CURDIR)/$(CPP)/install" $(CPP_OPTIONS)
+	@$(IN_VENV) cmake --build $(CPP)
+	@$(IN_VENV) ctest --test-dir $(CPP) --output-on-failure
+	@$(IN_VENV) cmake --install $(CPP) > $(CPP)/installed.txt && echo "Installed into $(CPP)/install"
 
 test: $(VENV)/native.stamp ## every test but the large ones
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -60,6 +71,10 @@ wheel: $(VENV)/dev.stamp ## source distribution and wheel, into ./dist
 	@rm -rf build/lib build/bdist* dist
 	@$(BIN)/python -m build --quiet --no-isolation --outdir dist .
 	@ls dist/*
+
+wheel-linux: $(VENV)/native.stamp ## the wheel for Linux, with the libraries built, into ./dist, and tested
+	@mkdir -p build && $(BIN)/python scripts/linux_wheel.py dist > build/linux-wheel && cat build/linux-wheel
+	@FDCN_LINUX_WHEEL=$$(cat build/linux-wheel) $(BIN)/python -m pytest -q -m large tests/test_linux_wheel.py
 
 # What cannot be fetched is said, and the tests that need it say so again at their end.
 $(VENV)/native.stamp: $(VENV)/dev.stamp scripts/fetch_headers.py

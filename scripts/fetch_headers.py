@@ -1,10 +1,12 @@
-"""Fetch the C++ headers that the native parts are built and tested with, through package managers alone.
+"""Fetch what the native parts are built and tested with from other projects, through package managers alone.
 
     python scripts/fetch_headers.py build/deps
 
 | folder | what | from |
 |---|---|---|
 | onnxruntime | ONNX Runtime's C and C++ API (make ops) | Debian's libonnxruntime-dev |
+| onnxruntime-cpp | the same, and the library to link with (make cpp) | the installed package onnxruntime of Python |
+| nlohmann-json, googletest, cpp-httplib | JSON for C++, its tests, HTTP for an example (make cpp) | Debian |
 | tensorrt-rtx-1.7, tensorrt-11.4 | NVIDIA's NvInfer*.h (the TensorRT plugin) | the crate trtx-sys |
 
 What cannot be had here is named, with what to do instead, and the status is 1. Who has NVIDIA's or ONNX Runtime's own
@@ -12,6 +14,7 @@ packages needs none of this: TENSORRT_ROOT and ONNXRUNTIME_ROOT name their folde
 """
 
 import argparse
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -22,9 +25,9 @@ from pathlib import Path
 CRATE = "trtx-sys"
 CRATE_VERSION = "0.9.1"
 CRATE_FOLDERS = {"TRT-RTX-1.7": "tensorrt-rtx-1.7", "TRT-Enterprise-11.4": "tensorrt-11.4"}
-DEBIAN_PACKAGE = "libonnxruntime-dev"
+DEBIAN_FOLDERS = ("onnxruntime", "nlohmann-json", "googletest", "cpp-httplib")
 DEBIAN_RELEASE = "trixie"
-"""The first release that has it; an older machine takes this one package of headers from there."""
+"""The first release with ONNX Runtime; an older machine takes these packages of headers from there."""
 
 
 def main() -> None:
@@ -35,9 +38,11 @@ def main() -> None:
     missing = 0
     for fetch, wanted, instead in (
         (tensorrt, tuple(CRATE_FOLDERS.values()), "set TENSORRT_ROOT to NVIDIA's package"),
-        (onnxruntime, ("onnxruntime",), "set ONNXRUNTIME_ROOT to ONNX Runtime's release package"),
+        (debian, DEBIAN_FOLDERS, "set ONNXRUNTIME_ROOT to ONNX Runtime's release package, and install the others"),
+        (onnxruntime_library, ("onnxruntime-cpp",), "set ONNXRUNTIME_ROOT to ONNX Runtime's release package"),
     ):
-        if all((folder / name).is_dir() for name in wanted):
+        # The library is whichever version is installed today.
+        if fetch is not onnxruntime_library and all((folder / name).is_dir() for name in wanted):
             continue
         try:
             in_temporary_folder(fetch, folder)
@@ -64,22 +69,45 @@ def tensorrt(temporary: Path, folder: Path) -> None:
         place(temporary / "vendor" / CRATE / "TensorRT-Headers" / source, folder / name)
 
 
-def onnxruntime(temporary: Path, folder: Path) -> None:
-    """The headers of Debian's package, without installing it."""
+def debian(temporary: Path, folder: Path) -> None:
+    """The headers of Debian's packages, without installing them; cpp-httplib's own, which need no library, lie in its
+    source package alone."""
     sources = temporary / "sources.list"
-    sources.write_text(
-        f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {debian_archive()} {DEBIAN_RELEASE} main\n"
-    )
+    line = f"[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {debian_archive()} {DEBIAN_RELEASE} main\n"
+    sources.write_text(f"deb {line}deb-src {line}")
     for name in ("lists/partial", "cache/archives/partial"):
         (temporary / name).mkdir(parents=True)
     apt = ["apt-get", "-qq", f"-oDir::Etc::sourcelist={sources}", "-oDir::Etc::sourceparts=-"]
     apt += [f"-oDir::State::Lists={temporary}/lists", f"-oDir::Cache={temporary}/cache"]
     apt += ["-oAPT::Sandbox::User=root"]
     run(*apt, "update", cwd=temporary)
-    run(*apt, "download", DEBIAN_PACKAGE, cwd=temporary)
-    (package,) = temporary.glob(f"{DEBIAN_PACKAGE}*.deb")
-    run("dpkg-deb", "-x", str(package), "package", cwd=temporary)
-    place(temporary / "package/usr/include/onnxruntime", folder / "onnxruntime")
+    run(*apt, "download", "libonnxruntime-dev", "nlohmann-json3-dev", "googletest", cwd=temporary)
+    for package in temporary.glob("*.deb"):
+        run("dpkg-deb", "-x", str(package), "packages", cwd=temporary)
+    run(*apt, "source", "cpp-httplib", cwd=temporary)
+    (httplib,) = temporary.glob("cpp-httplib-*/httplib.h")
+    for name, header in (("nlohmann-json", "packages/usr/include/nlohmann"), ("cpp-httplib", httplib)):
+        (temporary / name).mkdir()
+        shutil.move(temporary / header, temporary / name)
+        place(temporary / name, folder / name)
+    place(temporary / "packages/usr/src/googletest", folder / "googletest")
+    place(temporary / "packages/usr/include/onnxruntime", folder / "onnxruntime")
+
+
+def onnxruntime_library(temporary: Path, folder: Path) -> None:
+    """Links to the headers and to the library of Python's own ONNX Runtime, so that C++ runs the same version."""
+    found = importlib.util.find_spec("onnxruntime")
+    if found is None or found.origin is None:
+        raise OSError("this Python has no onnxruntime")
+    libraries = sorted(Path(found.origin).parent.glob("capi/libonnxruntime.so.*"))
+    if not libraries:
+        raise OSError(f"{Path(found.origin).parent} has no libonnxruntime.so")
+    made = temporary / "onnxruntime-cpp"
+    (made / "lib").mkdir(parents=True)
+    (made / "lib/libonnxruntime.so.1").symlink_to(libraries[-1])
+    (made / "lib/libonnxruntime.so").symlink_to("libonnxruntime.so.1")
+    (made / "include").symlink_to("../onnxruntime", target_is_directory=True)
+    place(made, folder / "onnxruntime-cpp")
 
 
 def debian_archive() -> str:
@@ -99,7 +127,7 @@ def place(source: Path, destination: Path) -> None:
     """Copy a folder so that it is there whole or not at all."""
     temporary = destination.with_name(f".{destination.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary)
+    shutil.copytree(source, temporary, symlinks=True)
     shutil.rmtree(destination, ignore_errors=True)
     temporary.rename(destination)
 

@@ -4,13 +4,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from cpp_runtime import configure
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_PACKAGED = ("benchmarks", "docs", "examples", "scripts", "tests")
+CPP = (("CMakeLists.txt",), ("examples", "cpp"), ("runtime", "cpp"), ("scripts", "fetch_headers.py"))
+"""What the source distribution has besides the package."""
 
 
 def repository_files() -> list[Path]:
@@ -59,10 +63,23 @@ def test_the_wheel_runs_anywhere(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = [file for file in FILES if file.suffix == ".py" and file.parts[0] not in NOT_PACKAGED]
+    sources = [file for file in sources if file.parts[:2] != ("runtime", "cpp")]  # a step of the C++ build
     data = [file for file in FILES if file.parts[0] == "data" and file.suffix in (".json", ".txt")]
     data += [file for file in FILES if file.parts[:2] in (("plugins", "native"), ("runtime", "native"))]
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert packaged == {f"fdcn/{file.as_posix()}" for file in [*sources, *data]}
+
+
+def test_the_source_distribution_builds_the_cpp_library(wheel: Path, tmp_path: Path) -> None:
+    """Every file of it is there, and CMake finds all that it names."""
+    (archive,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    cpp = [file for file in FILES if file.parts[:2] in CPP]
+    assert len(cpp) > 100
+    assert [file for file in cpp if not (folder / file).is_file()] == []
+    configure(folder, tmp_path / "build", f"-DFDCN_DEPS={ROOT / 'build' / 'deps'}")
 
 
 def test_the_wheel_names_its_licence_and_its_program(wheel: Path) -> None:

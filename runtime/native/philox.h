@@ -28,11 +28,14 @@ FDCN_BOTH inline Words philox4x32(Words counter, unsigned low, unsigned high) {
     return {{c0, c1, c2, c3}};
 }
 
+// A word as a number in (0, 1] or in [0, 1). Both are exact: the factor is 2^-32.
+FDCN_BOTH inline double above_zero(unsigned word) { return (word + 1.0) * 2.3283064365386963e-10; }
+FDCN_BOTH inline double below_one(unsigned word) { return word * 2.3283064365386963e-10; }
+
 // Two normals of two words: Box and Muller in float64, rounded once. No product here is added to anything, so nothing
 // can be fused.
 FDCN_BOTH inline void box_muller(unsigned first, unsigned second, float* z) {
-    double const u = (first + 1.0) * 2.3283064365386963e-10;  // 2^-32
-    double const v = second * 2.3283064365386963e-10;
+    double const u = above_zero(first), v = below_one(second);
     double const radius = sqrt(-2.0 * log(u)), angle = 6.283185307179586 * v;
     z[0] = static_cast<float>(radius * cos(angle));
     z[1] = static_cast<float>(radius * sin(angle));

@@ -1,0 +1,33 @@
+"""A minute of libFuzzer on everything that reads what strangers write, with the sanitizers on."""
+
+import shutil
+
+import pytest
+from cpp_runtime import ROOT, configure, environment, run
+
+CPP = ROOT / "runtime" / "cpp"
+SECONDS = 60
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+
+@pytest.fixture(scope="module")
+def fuzzers(tmp_path_factory):
+    """The folder of the programs that clang makes of fuzz/*.cpp."""
+    path = environment()["PATH"]
+    compiler = next((found for name in ("clang++", "clang++-14") if (found := shutil.which(name, path=path))), None)
+    if compiler is None:
+        pytest.skip("nothing was fuzzed: there is no clang")
+    build = tmp_path_factory.mktemp("fuzz")
+    flags = f"{SANITIZERS} -fsanitize=fuzzer-no-link -g1"
+    options = ["-DFDCN_FUZZ=ON", "-DFDCN_ONNXRUNTIME=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
+    configure(CPP, build, f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={flags}", *options)
+    run("cmake", "--build", build, "--target", *(f"fuzz_{source.stem}" for source in (CPP / "fuzz").glob("*.cpp")))
+    return build
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", ["manifest", "request"])
+def test_nothing_crashes(fuzzers, tmp_path, name):
+    seeds = CPP / "fuzz" / "seeds" / name
+    limits = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=16384"]
+    run(fuzzers / f"fuzz_{name}", *limits, "-seed=1", f"-artifact_prefix={tmp_path}/", tmp_path, seeds)
