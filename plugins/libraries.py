@@ -3,9 +3,10 @@
     python -m fdcn.plugins.libraries ops                   # builds, prints the path
     python -m fdcn.plugins.libraries tensorrt --cuda 12    # for drivers of CUDA 12
 
-A library lies in the user's cache under the hash of its sources, so that one of another version is never taken; the
-TensorRT plugin, once for each major version of CUDA. One of CUDA 13 needs NVIDIA's driver 580 or newer, one of CUDA 12
-driver 525. TensorRT's own version does not matter to it.
+A library lies in the user's cache under the hash of its sources, so that one of another version is never taken; a wheel
+for Linux brings it along under the same name (scripts/linux_wheel.py). The TensorRT plugin is there once for each major
+version of CUDA: one of CUDA 13 needs NVIDIA's driver 580 or newer, one of CUDA 12 driver 525. TensorRT's own version
+does not matter to it.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from fdcn.errors import FdcnError
 from fdcn.plugins import contract, cuda_compilers, embedding, nvrtc
 
 SOURCES = Path(__file__).parent / "native"
+PREBUILT = Path(__file__).parent / "prebuilt"
+"""Where a wheel for Linux has the libraries."""
 DEPS = Path(__file__).parents[1] / "build" / "deps"
 """Where a source tree keeps the headers that scripts/fetch_headers.py brings."""
 CUDA_VERSIONS = (13, 12)
@@ -90,21 +93,19 @@ def find(kind: str) -> Path | None:
 
 
 def build(kind: str, cuda: int | None = None, architectures: Sequence[int] = embedding.ARCHITECTURES) -> Path:
-    """Build a library, unless one that serves is there already, and return its path in the cache.
+    """Build a library, unless one that serves is there already, and return its path.
 
     `cuda` is the newest major version of CUDA that the drivers run, if not this machine's. A kernel is compiled for
     all `architectures` that the compiler knows, as 86 for sm_86; `find` finds libraries with the default ones.
     Raises FdcnError where a header, CMake or a compiler is missing, or with the compiler's first complaint.
     """
-    library, options, extra = LIBRARIES[kind], Options(architectures), []
-    if library.cuda:
-        newest = cuda or cuda_compilers.newest_cuda()
-        if tuple(architectures) != embedding.ARCHITECTURES:
-            extra = [str(architectures)]
-        elif path := _there(kind, newest):
-            return path
-        options = Options(architectures, cuda_compilers.choose(newest))
-    made_from = [*_made_from(kind, options.cuda), *extra]
+    library = LIBRARIES[kind]
+    newest = cuda or cuda_compilers.newest_cuda() if library.cuda else None
+    usual = not library.cuda or tuple(architectures) == embedding.ARCHITECTURES
+    if usual and (path := _there(kind, newest)):
+        return path
+    options = Options(architectures, cuda_compilers.choose(newest) if library.cuda else None)
+    made_from = [*_made_from(kind, options.cuda), *([] if usual else [str(architectures)])]
     path = cache.artifact(library.file, made_from, lambda out: _compile(library, options, out))
     find.cache_clear()
     return path
@@ -114,8 +115,12 @@ def _there(kind: str, newest: int | None) -> Path | None:
     versions: Sequence[int | None] = [None]
     if LIBRARIES[kind].cuda:
         versions = [version for version in CUDA_VERSIONS if newest is None or version <= newest]
-    paths = (cache.location(LIBRARIES[kind].file, _made_from(kind, version)) for version in versions)
-    return next((path for path in paths if path.exists()), None)
+    for version in versions:
+        name = cache.named(LIBRARIES[kind].file, _made_from(kind, version))
+        for folder in (lambda: PREBUILT, cache.folder):  # a user may have no cache
+            if (path := folder() / name).exists():
+                return path
+    return None
 
 
 @dataclasses.dataclass(frozen=True)

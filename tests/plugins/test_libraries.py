@@ -49,6 +49,26 @@ NVCC = cuda_compilers.Nvcc(libraries.SOURCES, (13, 0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_library_that_came_with_the_wheel_is_taken_without_a_cache(kind, compiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(libraries, "PREBUILT", tmp_path)
+    monkeypatch.setattr(cuda_compilers, "newest_cuda", lambda: None)
+    monkeypatch.setattr(libraries.cache, "folder", lambda: pytest.fail("the cache was asked"))
+    newest = max(libraries.CUDA_VERSIONS) if libraries.LIBRARIES[kind].cuda else None
+    library = tmp_path / libraries.cache.named(libraries.LIBRARIES[kind].file, libraries._made_from(kind, newest))
+    library.touch()
+    assert libraries.find(kind) == libraries.build(kind) == library
+    assert not compiles
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_library_of_other_sources_is_not_taken_from_the_wheel(kind, compiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(libraries, "PREBUILT", tmp_path)
+    monkeypatch.setattr(cuda_compilers, "newest_cuda", lambda: None)
+    (tmp_path / libraries.cache.named(libraries.LIBRARIES[kind].file, ["older"])).touch()
+    assert libraries.find(kind) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_library_is_built_once_and_found_then(kind, compiles, monkeypatch):
     monkeypatch.setattr(cuda_compilers, "choose", lambda newest: NVCC)
     monkeypatch.setattr(cuda_compilers, "newest_cuda", lambda: None)
