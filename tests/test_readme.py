@@ -1,6 +1,6 @@
-"""The README's commands and its Python, as they stand, on the shipped checkpoint."""
+"""The README's commands, its Python and its C++, as they stand, on the shipped checkpoint."""
 
-import os
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import tables
+from cpp_runtime import installed, run
+from PIL import Image
+
+import fdcn
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -22,39 +26,53 @@ QUANTISING = slice(3, 6)
 """Those that calibrate and judge: minutes."""
 
 
-def run(commands, folder):
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def give(commands, folder):
+    """Give commands in a folder where README's examples are found."""
+    (folder / "examples").symlink_to(ROOT / "examples")
     for command in commands:
-        words = command.split("#")[0].replace("fdcn", f"{sys.executable} -m fdcn.cli", 1)
-        done = subprocess.run(
-            words, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
-        )
-        assert done.returncode == 0, done.stderr
+        run("sh", "-c", command.replace("fdcn", f"{sys.executable} -m fdcn.cli", 1), cwd=folder)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where README's first commands have been given, in order."""
+    folder = tmp_path_factory.mktemp("readme")
+    give(COMMANDS[: QUANTISING.start], folder)
+    return folder
 
 
-def test_the_commands_are_those_that_are_run():
+def test_the_commands_are_those_that_are_run(folder):
     verbs = "export build run calibrate build verify build build inspect"
     assert [command.split()[1] for command in COMMANDS] == verbs.split()
-
-
-def test_pictures_by_commands_and_by_python(folder):
-    run(COMMANDS[: QUANTISING.start], folder)
-    (code,) = blocks("python")
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)
     assert (folder / "fdcn.png").exists()
-    assert (folder / "out.png").exists()
 
 
 @pytest.mark.large
-def test_every_command(folder):
-    run(COMMANDS, folder)
-    assert (folder / "report.html").exists()
+def test_every_command(tmp_path):
+    give(COMMANDS, tmp_path)
+    assert (tmp_path / "report.html").exists()
+
+
+def test_python(folder):
+    (code,) = blocks("python")
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)
+    assert (folder / "out.png").exists()
+
+
+def test_cpp(folder, tmp_path):
+    """The program compiles as it stands, and makes the pictures that Python makes of the same request."""
+    (code,) = blocks("cpp")
+    (tmp_path / "program.cpp").write_text(code)
+    (tmp_path / "fdcn-model").symlink_to(folder / "fdcn-model")
+    tree = installed()
+    run(
+        *("g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", tmp_path / "program.cpp", "-o", tmp_path / "program"),
+        *("-I", tree / "include", "-L", tree / "lib", f"-Wl,-rpath,{tree / 'lib'}", "-lfdcn"),
+    )
+    run(tmp_path / "program", cwd=tmp_path)
+    images = fdcn.load(folder / "fdcn-model")(labels=[7, 3], size=(56, 28), seeds=[1, 2])
+    with Image.open(tmp_path / "out.png") as picture:
+        assert json.loads(picture.text["fdcn"]) == images.parameters()
 
 
 def test_make_targets_exist():
