@@ -127,6 +127,32 @@ def start() -> str:
     return "\n".join(["| | median |", "|---|--:|", *lines])
 
 
+def cpp() -> str:
+    """The C++ library beside the package."""
+    c = result("cpp")
+    runtimes = ("C++", "Python")
+    times = {
+        "from load to the shipped model's first picture": [c["start"][name]["load to picture"] for name in runtimes],
+        "the same with the process's own start": [c["start"][name]["process to picture"] for name in runtimes],
+        "a picture of the shipped model, 10 evaluations": [c["picture"]["shipped"][name] for name in runtimes],
+        "a picture of S/2 at 256 px, 2 evaluations": [c["picture"]["S/2"][name] for name in runtimes],
+    }
+    lines = ["| | C++ | Python | C++ over Python |", "|---|--:|--:|--:|"]
+    for name, pair in times.items():
+        mine, theirs = (entry["median"] for entry in pair)
+        lines.append(f"| {name} | {1e3 * mine:.0f} ms | {1e3 * theirs:.0f} ms | {mine / theirs:.3f} |")
+    for name, key in (
+        (f"resident after {c['resident']['settled_after']} requests", "settled"),
+        ("at their end", "end"),
+    ):
+        mine, theirs = (c["resident"][runtime][key] for runtime in runtimes)
+        lines.append(f"| {name} | {mine / 1e6:.0f} MB | {theirs / 1e6:.0f} MB | {mine / theirs:.3f} |")
+    bare, whole = (c["library_bytes"][name] for name in ("without backends", "with ONNX Runtime"))
+    return "\n".join(
+        [*lines, "", f"libfdcn.so has {bare / 1e6:.2f} MB without backends, {whole / 1e6:.2f} MB with one."]
+    )
+
+
 def export() -> str:
     lines = ["| model | time | peak memory | over the checkpoint's bytes |", "|---|--:|--:|--:|"]
     for name, m in result("export")["models"].items():
@@ -176,7 +202,7 @@ def _benched(reports: list[Report], where: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
-        *(quality, step, around, operators, operator, threads, build, start, export, gpus, cpus),
+        *(quality, step, around, operators, operator, threads, build, start, cpp, export, gpus, cpus),
         *(int8, int8_operators, calibrate, fp8),
     )
 }

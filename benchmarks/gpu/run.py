@@ -17,7 +17,7 @@ import stages
 from fdcn import gpu
 from fdcn.errors import FdcnError
 
-STAGES = ("kernel", "engine", "bench_xl2", "baselines_xl2", "fp8_xl2")
+STAGES = ("kernel", "engine", "cpp", "bench_xl2", "baselines_xl2", "fp8_xl2")
 """Files of this folder, in order."""
 PACKAGES = ("numpy", "onnxruntime", "torch", "triton", "cuda-bindings", "tensorrt", "tensorrt-cu12-bindings")
 PACKAGES += ("tensorrt-cu13-bindings", "tensorrt-rtx-cu13-bindings")
