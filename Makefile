@@ -56,7 +56,7 @@ format: $(VENV)/dev.stamp ## sort the imports and lay out the code
 	@$(BIN)/ruff check --select I --fix
 	@$(BIN)/ruff format
 
-bench: ops ## time everything that has a benchmark, into benchmarks/results
+bench: ops cpp ## time everything that has a benchmark, into benchmarks/results
 	@set -e; for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 quality: ops ## measure the shipped checkpoint's pictures, into benchmarks/results
