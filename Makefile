@@ -36,7 +36,7 @@ plugin: $(VENV)/native.stamp ## compile the operator's plugin for TensorRT, whic
 
 cpp: $(VENV)/native.stamp ## build the C++ library, test it, install it into build/cpp/install
 	@$(IN_VENV) cmake -S . -B $(CPP) -G Ninja --log-level=NOTICE -DPython3_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
-		-DCMAKE_INSTALL_PREFIX="$(CURDIR)/$(CPP)/install" $(CPP_OPTIONS)
+		-DCMAKE_INSTALL_PREFIX="$(CURDIR)/$(CPP)/install" -DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON $(CPP_OPTIONS)
 	@$(IN_VENV) cmake --build $(CPP)
 	@$(IN_VENV) ctest --test-dir $(CPP) --output-on-failure
 	@$(IN_VENV) cmake --install $(CPP) > $(CPP)/installed.txt && echo "Installed into $(CPP)/install"

@@ -1,66 +1,75 @@
 #include "pictures.h"
 
-#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <initializer_list>
+#include <regex>
+#include <string_view>
 #include <utility>
 
 namespace {
 
-std::string quoted(std::string const& text) {
+// How many bytes the first character of UTF-8 has; 0 where the text begins with none.
+std::size_t character(std::string_view text) {
+    auto const byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    auto const between = [&](unsigned least, unsigned most) { return byte(1) >= least && byte(1) <= most; };
+    auto const continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
+    unsigned const first = byte(0);
+    if (first < 0x80) return 1;
+    if (first < 0xc2) return 0;
+    if (first < 0xe0) return continues(1) ? 2 : 0;
+    if (first < 0xf0) return between(first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && continues(2) ? 3 : 0;
+    if (first > 0xf4 || !between(first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf)) return 0;
+    return continues(2) && continues(3) ? 4 : 0;
+}
+
+// A string of JSON, which is UTF-8, of what a URL had: any bytes.
+std::string quoted(std::string_view text) {
     std::string json = "\"";
-    for (char const c : text) {
-        if (c == '"' || c == '\\') {
+    while (!text.empty()) {
+        char const c = text[0];
+        std::size_t const bytes = character(text);
+        if (bytes == 0) {
+            json += "\\ufffd";
+        } else if (c == '"' || c == '\\') {
             json += {'\\', c};
-        } else if (static_cast<unsigned char>(c) < 0x20) {
+        } else if (bytes == 1 && c < 0x20) {
             char escape[8];
             std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
             json += escape;
         } else {
-            json += c;
+            json += text.substr(0, bytes);
         }
+        text.remove_prefix(bytes ? bytes : 1);
     }
     return json + '"';
 }
 
-// What from_json does not read from text itself.
-template <class T>
-T number(std::string const& name, std::string const& text) {
-    T value{};
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size())
+// A number as JSON has it; whether it is one that fits is from_json's to say.
+std::string const& number(std::string const& name, std::string const& text) {
+    static std::regex const json(R"(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)");
+    if (text.size() > 40 || !std::regex_match(text, json))
         throw fdcn::Error(name + " is no number that fits: '" + text + "'");
-    return value;
+    return text;
 }
 
 fdcn::Request request(Query const& query) {
-    std::string texts;
-    fdcn::Request numbers;
-    bool labelled = false;
+    std::string json;
     for (auto const& [name, value] : query) {
         if (query.count(name) > 1) throw fdcn::Error(name + " is there more than once");
-        if (name == "label" || name == "size" || name == "solver") {
-            texts += (texts.empty() ? "" : ", ");
-            texts += name == "label" ? "\"labels\": [" + quoted(value) + "]" : quoted(name) + ": " + quoted(value);
-            labelled |= name == "label";
-        } else if (name == "seed") {
-            numbers.seed = number<std::uint64_t>(name, value);
-        } else if (name == "steps") {
-            numbers.steps = number<std::int64_t>(name, value);
-        } else if (name == "guidance") {
-            numbers.guidance = number<double>(name, value);
-        } else {
+        json += json.empty() ? "" : ", ";
+        if (name == "label")
+            json += "\"labels\": [" + quoted(value) + "]";
+        else if (name == "size" || name == "solver")
+            json += quoted(name) + ": " + quoted(value);
+        else if (name == "seed" || name == "steps" || name == "guidance")
+            json += quoted(name) + ": " + number(name, value);
+        else
             throw fdcn::Error("nothing is called " + name +
                               " here; there are label, size, seed, steps, guidance and solver");
-        }
     }
-    if (!labelled) throw fdcn::Error("label is missing: a class's number or name");
-    fdcn::Request wanted = fdcn::Request::from_json("{" + texts + "}");
-    wanted.seed = numbers.seed;
-    wanted.steps = numbers.steps;
-    wanted.guidance = numbers.guidance;
-    return wanted;
+    if (query.count("label") == 0) throw fdcn::Error("label is missing: a class's number or name");
+    return fdcn::Request::from_json("{" + json + "}");
 }
 
 // A place in the queue, if there is one, until it goes.
@@ -91,7 +100,8 @@ Answer Pictures::generate(Query const& query) {
     fdcn::Request wanted;
     try {
         wanted = request(query);
-        if (wanted.width.value_or(0) > largest_ || wanted.height.value_or(0) > largest_)
+        auto const [width, height] = pipe_.train_size();
+        if (wanted.width.value_or(width) > largest_ || wanted.height.value_or(height) > largest_)
             throw fdcn::Error("a picture's side has at most " + std::to_string(largest_) + " pixels here");
     } catch (fdcn::Error const& error) {
         return Answer::refusal(400, error.what());

@@ -28,6 +28,8 @@ public:
     Answer generate(Query const& query);
     // What runs and how much there is to do, as JSON.
     Answer health() const;
+    // Pictures that are being made or wait for it.
+    std::int64_t waiting() const { return waiting_; }
 
 private:
     fdcn::Pipeline pipe_;

@@ -2,14 +2,21 @@
 include(CMakePackageConfigHelpers)
 set(package "${CMAKE_INSTALL_LIBDIR}/cmake/fdcn")
 
-# Libraries of other projects are looked for beside this one, and then where they were when it was built.
-set(rpath "$ORIGIN")
-foreach(library IN ITEMS ${ONNXRuntime_LIBRARY} ${TensorRT_LIBRARY})
-  get_filename_component(folder "${library}" DIRECTORY)
-  if(NOT folder IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
-    list(APPEND rpath "${folder}")
-  endif()
-endforeach()
+# Libraries of other projects are looked for beside this one, unless whoever packages it says where. A folder of the
+# build machine is named by request alone; CMake's own doing leaves out those in the source tree, as FDCN_DEPS is.
+if(DEFINED CMAKE_INSTALL_RPATH)
+  set(rpath "${CMAKE_INSTALL_RPATH}")
+else()
+  set(rpath "$ORIGIN")
+endif()
+if(CMAKE_INSTALL_RPATH_USE_LINK_PATH)
+  foreach(library IN ITEMS ${ONNXRuntime_LIBRARY} ${TensorRT_LIBRARY})
+    get_filename_component(folder "${library}" DIRECTORY)
+    if(NOT folder IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+      list(APPEND rpath "${folder}")
+    endif()
+  endforeach()
+endif()
 set_target_properties(fdcn PROPERTIES INSTALL_RPATH "${rpath}")
 
 install(DIRECTORY include/fdcn DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
@@ -30,10 +37,35 @@ write_basic_package_version_file(fdcn-config-version.cmake COMPATIBILITY SameMin
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fdcn-config.cmake" "${CMAKE_CURRENT_BINARY_DIR}/fdcn-config-version.cmake"
               cmake/FindONNXRuntime.cmake cmake/FindTensorRT.cmake DESTINATION "${package}")
 
-foreach(library IN ITEMS ${ONNXRuntime_LIBRARY} ${TensorRT_LIBRARY})
-  string(APPEND private " ${library}")
+# What the static library needs, by what was found. Not Requires.private: whoever links with the shared one would need
+# the .pc files of all of it.
+foreach(library IN ITEMS ${PNG_LIBRARIES} ${OPENSSL_CRYPTO_LIBRARIES} ${ONNXRuntime_LIBRARY} ${TensorRT_LIBRARY}
+                         ${CUDART})
+  get_filename_component(folder "${library}" DIRECTORY)
+  if(folder AND NOT folder IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+    string(REPLACE " " "\\ " folder "${folder}")
+    string(APPEND private " -L${folder}")
+  endif()
+  if(library MATCHES "/lib([^/]+)\\.(so|a)$")
+    string(APPEND private " -l${CMAKE_MATCH_1}")
+  elseif(library MATCHES "/([^/]+)$")  # under its full name alone, as in a package for Python
+    string(APPEND private " -l:${CMAKE_MATCH_1}")
+  endif()
 endforeach()
-file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" /)
-string(REGEX REPLACE "/$" "" up "${up}")
+# In an installation that is moved the paths are right still, unless they were to be absolute. pkg-config's own
+# variable has its blanks escaped.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  string(REPLACE " " "\\ " prefix "${CMAKE_INSTALL_PREFIX}")
+else()
+  file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" /)
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(prefix "\${pcfiledir}/${up}")
+endif()
+foreach(kind LIB INCLUDE)
+  string(REPLACE " " "\\ " ${kind} "${CMAKE_INSTALL_${kind}DIR}")
+  if(NOT IS_ABSOLUTE "${${kind}}")
+    string(PREPEND ${kind} "\${prefix}/")
+  endif()
+endforeach()
 configure_file(cmake/fdcn.pc.in fdcn.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/fdcn.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,15 +1,18 @@
 """The example server: built with the installed library, really started, and asked over the loopback."""
 
+import contextlib
 import http.client
 import io
 import json
 import re
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import numpy as np
 import pytest
@@ -95,8 +98,10 @@ def test_health(server: Server) -> None:
         ({}, "label is missing: a class's number or name"),
         ({"label": "Rink"}, "no class is called 'Rink'; the nearest are 'Ring'"),
         ({"label": "Ring", "size": "65x8"}, "a picture's side has at most 64 pixels here"),
-        ({"label": "Ring", "seed": "-1"}, "seed is no number that fits: '-1'"),
-        ({"label": "Ring", "seed": str(2**64)}, f"seed is no number that fits: '{2**64}'"),
+        ({"label": "Ring", "seed": "0x1"}, "seed is no number that fits: '0x1'"),
+        ({"label": "Ring", "seed": '1, "count": 2'}, "seed is no number that fits: '1, "),
+        ({"label": "Ring", "seed": "9" * 2000}, "seed is no number that fits: '999"),
+        ({"label": "Ring", "seed": "1.5"}, "seed"),
         ({"label": "Ring", "steps": "5x"}, "steps is no number that fits: '5x'"),
         ({"label": "Ring", "colour": "red"}, "nothing is called colour here; "),
         ({"label": 'a"\n\\'}, "no class is called "),
@@ -112,8 +117,35 @@ def test_impossible_requests_are_the_callers_fault(server: Server, query: dict[s
     assert sentence in said
 
 
+def test_a_seed_is_any_whole_number(server: Server) -> None:
+    """As in the library: modulo 2^64."""
+    pictures = [server.ask("/generate", label=0, seed=seed) for seed in (2**64 - 1, -1, 2**65 - 1)]
+    assert {status for status, _, _ in pictures} == {200}
+    assert len({body for _, _, body in pictures}) == 1
+
+
 def test_what_is_not_served(server: Server) -> None:
-    assert server.refused("/") == (404, "GET / is not served; there are GET /generate and GET /health")
+    there = "; there are GET /generate and GET /health"
+    assert server.refused("/") == (404, "GET / is not served" + there)
+    long = server.refused("/health?" + "a" * 9000)
+    assert long == (414, "the request is too long or malformed" + there)
+
+
+def test_answers_are_utf8_whatever_was_asked(server: Server) -> None:
+    valid, broken = "aß€\U0001f600\u0800\ud7ff", b"\xff.\x80.\xc3.\xe0\x80\x80.\xed\xa0\x80.\xf4\x90\x80\x80.\xf0\x9f"
+    name = quote(valid.encode() + broken)
+    replaced = valid + "?.?.?.???.???.????.??".replace("?", "\ufffd")
+    status, said = server.refused(f"/generate?{name}=1")
+    assert status == 400
+    assert said.startswith(f"nothing is called {replaced} here; ")
+    assert "\ufffd" in server.refused("/generate?label=%ff")[1]
+
+
+def test_the_largest_holds_for_the_default_size(program: Path) -> None:
+    running = Server(program, "--largest", 4)
+    assert running.refused("/generate", label=0) == (400, "a picture's side has at most 4 pixels here")
+    assert running.ask("/generate", label=0, size="4x4")[0] == 200
+    assert running.stop() == 0
 
 
 def test_callers_together(server: Server) -> None:
@@ -133,6 +165,28 @@ def test_it_ends_with_the_pictures_under_way(program: Path) -> None:
             pass
         assert running.stop() == 0
         assert picture.result()[0] == 200
+
+
+def test_callers_that_never_finish_do_not_keep_it(program: Path) -> None:
+    """They hold every thread and go on after SIGTERM; a picture under way is delivered all the same."""
+    running = Server(program, "--queue", 2)
+    with ThreadPoolExecutor(2) as pool:
+        picture = pool.submit(running.ask, "/generate", label=0, size="256x256", steps=15)
+        while json.loads(running.ask("/health")[2])["waiting"] == 0 and not picture.done():
+            pass
+        callers = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(8)]
+        for caller in callers:
+            caller.sendall(b"GET /health HTTP/1.1\r\nX: ")
+        ended = pool.submit(running.stop)
+        while not ended.done():
+            for caller in callers:
+                with contextlib.suppress(OSError):
+                    caller.sendall(b"a")
+            time.sleep(0.3)
+        assert ended.result() == 0
+        assert picture.result()[0] == 200
+    for caller in callers:
+        caller.close()
 
 
 def test_it_says_why_it_does_not_start(program: Path, server: Server, tmp_path: Path) -> None:
