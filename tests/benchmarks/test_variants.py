@@ -81,6 +81,7 @@ def test_the_edited_graph_computes_the_same(case, tmp_path):
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= 0.999
 
 
+@pytest.mark.large
 def test_tensorrt_builds_the_edited_graph(case, tmp_path):
     name, bundle = case
     try:

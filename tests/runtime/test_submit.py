@@ -294,6 +294,7 @@ def cycles(bundle, first, second, keeping=False):
     return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.large
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process was not measured: it is read from /proc")
 def test_200_pipelines_leave_nothing_behind(small_bundle):
     before, after = cycles(small_bundle, 50, 150)

@@ -1,6 +1,7 @@
 """A minute of libFuzzer on everything that reads what strangers write, with the sanitizers on."""
 
 import shutil
+import subprocess
 
 import pytest
 from cpp_runtime import ROOT, configure, environment, run
@@ -18,6 +19,10 @@ def fuzzers(tmp_path_factory):
     if compiler is None:
         pytest.skip("nothing was fuzzed: there is no clang")
     build = tmp_path_factory.mktemp("fuzz")
+    (build / "empty.cpp").write_text('extern "C" int LLVMFuzzerTestOneInput(char const*, long) { return 0; }\n')
+    probe = [compiler, "-fsanitize=fuzzer,address,undefined", build / "empty.cpp", "-o", build / "empty"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip(f"nothing was fuzzed: {compiler} has no libFuzzer (Debian's libclang-rt-dev)")
     flags = f"{SANITIZERS} -fsanitize=fuzzer-no-link -g1"
     options = ["-DFDCN_FUZZ=ON", "-DFDCN_ONNXRUNTIME=OFF", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
     configure(CPP, build, f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={flags}", *options)
