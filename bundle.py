@@ -302,6 +302,7 @@ class Bundle:
         try:
             manifest = records.parse(Manifest, content, "manifest")
             _check_numbers(manifest)
+            _check_all_graphs(manifest)
         except records.Malformed as error:
             raise _damaged(path, str(error)) from error
         unlisted = sorted(manifest.paths() - manifest.files.keys())
@@ -368,8 +369,8 @@ def _check_numbers(manifest: Manifest) -> None:
     for name in ("channels", "classes", "patch"):
         records.check_range(getattr(model, name), 1, AT_MOST, f"manifest.model.{name}")
     records.check_range(manifest.pixel_factor, 1, AT_MOST, "manifest.pixel_factor")
-    for name in ("token", "pixel", "latent_pair"):
-        records.check_range(getattr(memory, name), 0, AT_MOST, f"manifest.memory.{name}")
+    for name, least in (("token", 1), ("pixel", 0), ("latent_pair", 0)):
+        records.check_range(getattr(memory, name), least, AT_MOST, f"manifest.memory.{name}")
     for name in ("train_size", "fixed_size"):
         if (size := getattr(manifest, name)) is not None:
             records.check_length(size, 2, f"manifest.{name}")
@@ -383,6 +384,28 @@ def _check_numbers(manifest: Manifest) -> None:
                 for side, number in dataclasses.asdict(getattr(profile, name)).items():
                     where = f"manifest.engines[{e}].target.profiles[{p}].{name}.{side}"
                     records.check_range(number, 1, AT_MOST, where)
+
+
+def _check_all_graphs(manifest: Manifest) -> None:
+    """Raise Malformed where a graph that a run may ask for is missing; of TensorRT's, opening an engine says so."""
+    always = {"conditioner", "denoiser"}
+    _check_graphs(manifest.graphs, always, "manifest.graphs")
+    for e, engine in enumerate(manifest.engines):
+        host = engine.backend == "onnxruntime"
+        needed = always | {group.graph for group in engine.step_groups} if host else set()
+        _check_graphs(engine.graphs, needed, f"manifest.engines[{e}].graphs")
+
+
+def _check_graphs(graphs: dict[str, Graph], needed: set[str], where: str) -> None:
+    for name in sorted(needed - graphs.keys()):
+        raise records.Malformed(say("record.missing", where=where, name=records.shown(name)))
+    for name, graph in sorted(graphs.items()):
+        place = f"{where}.{records.shown(name)}"
+        if not graph.file:
+            raise records.Malformed(say("record.missing_value", where=f"{place}.file"))
+        for d, path in enumerate(graph.data):
+            if not path:
+                raise records.Malformed(say("record.missing_value", where=f"{place}.data[{d}]"))
 
 
 class Draft:
@@ -485,19 +508,19 @@ def replace_file(path: Path, write: typing.Callable[[typing.BinaryIO], object]) 
 
     Raises FdcnError where that cannot be done.
     """
+    temporary = path.parent / f".fdcn-{secrets.token_hex(8)}"  # short, whatever the file's own name is
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        file = temporary.open("xb")  # as the umask says, which tempfile's are not
     except OSError as error:
         raise FdcnError(say("file.cannot_create", file=path, reason=error.strerror)) from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             write(file)
-        Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
         raise FdcnError(say("file.cannot_write", file=path, reason=error.strerror or error)) from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -75,9 +75,9 @@ def parse(kind: Any, value: Any, where: str) -> Any:
         needed = {f.name for f in dataclasses.fields(kind) if f.default is missing and f.default_factory is missing}
         wrong = sorted((needed - value.keys()) | (value.keys() - fields.keys()))
         if wrong:
-            name, known = _shown(wrong[0]), wrong[0] in fields
+            name, known = shown(wrong[0]), wrong[0] in fields
             raise Malformed(say("record.missing" if known else "record.unknown", where=where, name=name))
-        return kind(**{name: parse(fields[name], item, f"{where}.{_shown(name)}") for name, item in value.items()})
+        return kind(**{name: parse(fields[name], item, f"{where}.{shown(name)}") for name, item in value.items()})
     if origin is list:
         if not isinstance(value, list):
             raise Malformed(say("record.not_a_list", where=where))
@@ -85,7 +85,7 @@ def parse(kind: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise Malformed(say("record.not_an_object", where=where))
-        return {name: parse(arguments[1], item, f"{where}.{_shown(name)}") for name, item in value.items()}
+        return {name: parse(arguments[1], item, f"{where}.{shown(name)}") for name, item in value.items()}
     if kind is float and type(value) is int:
         return float(value)
     if kind is int and type(value) is int:
@@ -107,6 +107,6 @@ def check_length(values: Sequence[object], length: int, where: str) -> None:
         raise Malformed(say("record.length", where=where, found=len(values), wanted=length))
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name as it may stand in a line."""
     return name if name.isprintable() else repr(name)

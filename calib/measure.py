@@ -15,7 +15,7 @@ from fdcn.errors import FdcnError
 from fdcn.runtime import memory
 from fdcn.runtime.arena import Arena
 from fdcn.runtime.plan import Row, SamplerPlan
-from fdcn.runtime.request import label_name
+from fdcn.runtime.request import label_names
 from fdcn.runtime.sample import initial_noise, trajectory
 from fdcn.sizes import format_size
 
@@ -101,7 +101,7 @@ def _not_finite(manifest: Manifest, part: Part, what: str, x: np.ndarray, t: flo
     first = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1))[0])
     kind = "NaN" if np.isnan(x[first]).any() else "infinity"
     i = first % len(part.pictures)
-    label = label_name(manifest, part.request.labels[i])
+    (label,) = label_names(manifest, [part.request.labels[i]])
     return FdcnError(
         f"{kind} in {what} at t = {t:.4g}, in picture {part.pictures[i]} ({label}, {format_size(part.request.size)}); "
         "lower --guidance or take more --steps, and where fdcn run fails too, export a sound checkpoint"

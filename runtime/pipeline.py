@@ -19,7 +19,7 @@ from fdcn.runtime.gate import Gate
 from fdcn.runtime.images import Images
 from fdcn.runtime.job import Job, Progress
 from fdcn.runtime.plan import SamplerPlan, sampler_plan
-from fdcn.runtime.request import Request, label_name
+from fdcn.runtime.request import Request, label_names
 from fdcn.runtime.s_max import adjusted_blocks
 from fdcn.runtime.sample import HostSampler
 from fdcn.runtime.worker import Check, Worker
@@ -237,7 +237,7 @@ class Pipeline:
             on_device=on_device,
             stream=stream,
         )
-        return Job(wanted, batch, [label_name(manifest, label) for label in wanted.labels], progress)
+        return Job(wanted, batch, label_names(manifest, wanted.labels), progress)
 
 
 def _sampler(backend: Backend, bundle: Bundle) -> Sampler:

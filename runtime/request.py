@@ -92,7 +92,7 @@ def resolve(
 def label_index(manifest: Manifest, label: str | int) -> int:
     """A class's index from its name (letter case aside) or number. Raises FdcnError with the nearest names."""
     classes = manifest.model.classes
-    by_name = {name.casefold(): i for i, name in enumerate(manifest.class_names or [])}
+    by_name = _by_name(manifest)
     if isinstance(label, str) and label.casefold() in by_name:
         return by_name[label.casefold()]
     try:
@@ -104,9 +104,15 @@ def label_index(manifest: Manifest, label: str | int) -> int:
     return index
 
 
-def label_name(manifest: Manifest, index: int) -> str:
-    """A class's name, or its number where the bundle has no names."""
-    return manifest.class_names[index] if manifest.class_names else str(index)
+def label_names(manifest: Manifest, indices: Sequence[int]) -> list[str]:
+    """What finds each class again: its name, or its number where the bundle has no names, or finds another by it."""
+    found = {i: manifest.class_names[i] for i in _by_name(manifest).values()} if manifest.class_names else {}
+    return [found.get(i, str(i)) for i in indices]
+
+
+def _by_name(manifest: Manifest) -> dict[str, int]:
+    """Classes by their names without letter case; of two equal ones the last counts."""
+    return {name.casefold(): i for i, name in enumerate(manifest.class_names or [])}
 
 
 def _hint(manifest: Manifest, label: str) -> str:

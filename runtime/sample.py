@@ -37,15 +37,15 @@ class HostSampler:
     def __init__(self, backend: Backend, manifest: Manifest) -> None:
         self._backend, self._manifest = backend, manifest
         self._arena = Arena(backend)
+        self._kept = 0  # bytes that the largest batch took, and that the backend keeps for the next one
 
     def together(self, batch: Batch) -> int:
         """How many images fill an evaluation, as far as memory goes."""
         if batch.on_device or batch.stream is not None or not isinstance(batch.noise, np.ndarray | None):
             raise FdcnError(say("sampling.host_only", backend=self._backend.name))
-        m, side = self._manifest, math.prod(batch.latent[1:])
-        tokens = side // m.model.patch**2 * max(len(row.passes) for row in batch.plan.rows)
-        decoding = side * m.pixel_factor**2 * m.memory.pixel + side**2 * m.memory.latent_pair
-        need, free = max(tokens * m.memory.token, decoding), memory.available_bytes()
+        need, free = self._need(batch), memory.available_bytes()
+        if free is not None:
+            free = max(free, self._kept)
         if free is not None and need > free:
             raise FdcnError(
                 say(
@@ -55,7 +55,7 @@ class HostSampler:
                     free=memory.format_bytes(free),
                 )
             )
-        return max(1, min(TOKENS_AT_ONCE // tokens, (free or need) // need))
+        return max(1, min(TOKENS_AT_ONCE // self._tokens(batch), (free or need) // need))
 
     def sample(self, batch: Batch, done: Callable[[int], None]) -> Sampled:
         """Sample a batch; see `base.Sampler`."""
@@ -70,6 +70,7 @@ class HostSampler:
                 done(r)
         if not np.isfinite(latent).all():
             raise FdcnError(say("sampling.not_finite"))
+        self._kept = max(self._kept, len(batch.labels) * self._need(batch))
         return Sampled(latent, self._picture(latent, batch), frames)
 
     def warm_up(self, batch: Batch) -> None:
@@ -80,6 +81,17 @@ class HostSampler:
     def close(self) -> None:
         """Forget the modulations."""
         self._arena = Arena(self._backend)
+
+    def _tokens(self, batch: Batch) -> int:
+        """Of an evaluation of one image."""
+        passes = max(len(row.passes) for row in batch.plan.rows)
+        return math.prod(batch.latent[1:]) // self._manifest.model.patch**2 * passes
+
+    def _need(self, batch: Batch) -> int:
+        """About the bytes that sampling one image takes."""
+        m, side = self._manifest, math.prod(batch.latent[1:])
+        decoding = side * m.pixel_factor**2 * m.memory.pixel + side**2 * m.memory.latent_pair
+        return max(self._tokens(batch) * m.memory.token, decoding)
 
     def _trajectory(self, batch: Batch) -> Generator[Step, None, None]:
         noise = initial_noise(batch.seeds, batch.latent) if batch.noise is None else batch.noise

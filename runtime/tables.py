@@ -63,6 +63,8 @@ TOKENS_AT_ONCE: int = _NUMBERS["host"]["tokens_at_once"]
 """Images are sampled together until an evaluation has so many tokens: more gains nothing on a CPU."""
 CONDITIONING_BYTES: int = _NUMBERS["host"]["conditioning_bytes"]
 """Of modulations held at a time on the host: a quarter for what the conditioner has just made, the rest for slots."""
+LARGE_RUN_BYTES: int = _NUMBERS["host"]["large_run_bytes"]
+"""In C++ what the runs of a sampling on the host took is given back after it from this on; less is kept."""
 
 
 @functools.cache

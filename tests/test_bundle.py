@@ -34,9 +34,8 @@ def write(path, content=b"graph", weights=b"weights"):
     with drafting(path, "graphs") as draft:
         (draft.path / "denoiser.onnx").write_bytes(content)
         (draft.path / "denoiser.onnx.data").write_bytes(weights)
-        return draft.commit(
-            manifest({"denoiser": Graph(draft.inside("denoiser.onnx"), [draft.inside("denoiser.onnx.data")])})
-        )
+        graph = Graph(draft.inside("denoiser.onnx"), [draft.inside("denoiser.onnx.data")])
+        return draft.commit(manifest({"conditioner": graph, "denoiser": graph}))
 
 
 def test_round_trip(tmp_path):

@@ -39,7 +39,8 @@ def target():
 def manifest() -> Manifest:
     """Eleven blocks, five classes whose names are near one another, a calibration and engines of both backends."""
     graphs = {name: graph("graphs-1", f"{name}.onnx") for name in ("conditioner", "denoiser", "decoder")}
-    host = Engine("onnxruntime", "onnxruntime-1.31.1-native-int8", {"denoiser": graph("engine-1", "denoiser.onnx")})
+    made = {name: graph("engine-1", f"{name}.onnx") for name in ("conditioner", "denoiser")}
+    host = Engine("onnxruntime", "onnxruntime-1.31.1-native-int8", made)
     device = Engine(
         "tensorrt",
         engine_key(target()),

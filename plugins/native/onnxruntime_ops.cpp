@@ -150,9 +150,8 @@ struct Op : Ort::CustomOpBase<Op<T, element>, Kernel<T>, true> {
 }  // namespace
 }  // namespace fdcn
 
-extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
-                                                                               OrtApiBase const* base) {
-    Ort::InitApi(base->GetApi(ORT_API_VERSION));
+// For libfdcn, which these objects are part of too and which has made the API callable.
+extern "C" OrtStatus* register_fdcn_operator(OrtSessionOptions* options) {
     return fdcn::guarded([&] {
         static fdcn::Op<float, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT> const float32;
         static fdcn::Op<uint16_t, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16> const float16;
@@ -165,3 +164,12 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
         Ort::UnownedSessionOptions(options).Add(domain);
     });
 }
+
+#ifdef FDCN_OPERATOR_ALONE
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                                               OrtApiBase const* base) {
+    // Once: another session's thread may be reading what this writes.
+    [[maybe_unused]] static bool const callable = (Ort::InitApi(base->GetApi(ORT_API_VERSION)), true);
+    return register_fdcn_operator(options);
+}
+#endif

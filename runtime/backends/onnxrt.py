@@ -129,7 +129,9 @@ class OnnxRuntime:
         with self._opening:
             if graph not in self._sessions:
                 path = self._bundle.graph(self._graphs[graph])
-                self._sessions[graph] = session(path, self._optimised, self._native, self._precision)
+                opened = session(path, self._optimised, self._native, self._precision)
+                _check_names(graph, path, opened)
+                self._sessions[graph] = opened
             return self._sessions[graph]
 
     def _run(self, graph: str, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -141,6 +143,20 @@ class OnnxRuntime:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
             reason = _first_line(error)
             raise FdcnError(say("onnxruntime.failed", graph=graph, shapes=shapes, reason=reason)) from error
+
+
+def _check_names(graph: str, file: Path, opened: ort.InferenceSession) -> None:
+    """Raise FdcnError for a session of another graph."""
+    inputs = [given.name for given in opened.get_inputs()]
+    outputs = [made.name for made in opened.get_outputs()]
+    if graph == "conditioner":
+        fits = set(inputs) == {"t", "label"} and set(outputs) == {"modulation", "final"}
+    else:
+        wanted = {"latent"} if graph == "decoder" else {"latent", "modulation", "final", "s_max"}
+        fits = set(inputs) == wanted and len(outputs) == 1
+    if not fits:
+        taken, given = ", ".join(inputs), ", ".join(outputs)
+        raise FdcnError(say("onnxruntime.other_graph", file=file, graph=graph, inputs=taken, outputs=given))
 
 
 def _first_line(error: Exception) -> str:

@@ -118,6 +118,7 @@ def _request_numbers() -> list[str]:
         f"inline constexpr double kCutoff = {_double(tables.CUTOFF)};",
         f"inline constexpr std::int64_t kTokensAtOnce = {tables.TOKENS_AT_ONCE};",
         f"inline constexpr std::int64_t kConditioningBytes = {tables.CONDITIONING_BYTES};",
+        f"inline constexpr std::int64_t kLargeRunBytes = {tables.LARGE_RUN_BYTES};",
         f"inline constexpr double kAllowance = {_double(tables.ALLOWANCE)};",
         f"inline constexpr double kSMaxUntil = {_double(tables.S_MAX_UNTIL)};",
         f"inline constexpr int kOuterBlocks = {tables.OUTER_BLOCKS};",

@@ -1,6 +1,7 @@
 """Pictures and files."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ def test_unknown_ending_and_folders_that_are_not_there(tmp_path):
     with pytest.raises(FdcnError, match="cannot write"):
         images(1).save(tmp_path / "missing" / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_name_and_the_umask_are_taken(tmp_path):
+    before = os.umask(0o026)
+    try:
+        path = images(1).save(tmp_path / ("x" * 251 + ".png"))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_picture_that_the_format_cannot_hold_leaves_nothing(tmp_path):

@@ -96,9 +96,19 @@ def test_overflow_is_said(pipe):
         pipe([4], **(FAST | {"guidance": 1e38}))
 
 
-def test_memory_is_checked_before_sampling(pipe, monkeypatch):
+def test_memory_is_checked_before_sampling(shipped_bundle, monkeypatch):
+    pipe = Pipeline(shipped_bundle)
     monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
     with pytest.raises(FdcnError, match=r"needs about .* 1\.0 MB are free"):
+        pipe([4], size=(512, 512))
+
+
+def test_memory_that_the_last_run_left_taken_serves_the_next(shipped_bundle, monkeypatch):
+    pipe = Pipeline(shipped_bundle)
+    pipe([4], size=(112, 112), steps=1, solver="euler")
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    pipe([4], size=(112, 112), steps=1, solver="euler")
+    with pytest.raises(FdcnError, match="needs about"):
         pipe([4], size=(512, 512))
 
 

@@ -43,9 +43,7 @@ endforeach()
 set(FDCN_ABI 0)
 set_target_properties(fdcn PROPERTIES VERSION ${FDCN_VERSION} SOVERSION ${FDCN_ABI}
                       LINK_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/cmake/fdcn.map")
+# ONNX Runtime and TensorRT keep pointers to the operator for as long as the process: the library stays loaded.
 target_link_options(fdcn PRIVATE "LINKER:--version-script=${CMAKE_CURRENT_SOURCE_DIR}/cmake/fdcn.map"
-                    LINKER:--exclude-libs,ALL $<$<CONFIG:Release>:LINKER:-z,defs> $<$<CONFIG:Release>:-s>)
-if(FDCN_TENSORRT)
-  # TensorRT keeps pointers to the plugin for as long as the process.
-  target_link_options(fdcn PRIVATE LINKER:-z,nodelete)
-endif()
+                    LINKER:--exclude-libs,ALL LINKER:-z,nodelete $<$<CONFIG:Release>:LINKER:-z,defs>
+                    $<$<CONFIG:Release>:-s>)

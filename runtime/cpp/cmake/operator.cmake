@@ -13,11 +13,10 @@ if(FDCN_ONNXRUNTIME)
     endforeach()
   endif()
 
-  # Under a name of its own: every library of operators is entered by RegisterCustomOps, and a program may be linked
+  # Without FDCN_OPERATOR_ALONE: every library of operators is entered by RegisterCustomOps, and a program may be linked
   # with several.
   add_library(fdcn_part_operator STATIC "${FDCN_ROOT}/plugins/native/onnxruntime_ops.cpp"
                                         "${FDCN_ROOT}/plugins/native/cpu_dispatch.cpp")
-  target_compile_definitions(fdcn_part_operator PRIVATE RegisterCustomOps=register_fdcn_operator)
   target_link_libraries(fdcn_part_operator PRIVATE fdcn_settings ONNXRuntime::ONNXRuntime)
   list(APPEND FDCN_OBJECTS $<TARGET_OBJECTS:fdcn_part_operator>)
   foreach(kernel IN LISTS kernels)

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         for (impl::Engine const& engine : manifest.engines) engine.precision();
         impl::Resolved const wanted = impl::resolve(manifest, {});
         impl::notes_on(manifest, wanted);
-        impl::label_name(manifest, wanted.labels.front());
+        impl::label_names(manifest, wanted.labels);
     } catch (Error const&) {
     }
     return 0;

@@ -1,6 +1,8 @@
 // ONNX Runtime on the tests' own bundle: one block, one channel, three classes, 8x8 pixels.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +10,7 @@
 #include "onnxruntime/integer_products.h"
 #include "onnxruntime/network.h"
 #include "sampler/sampler.h"
+#include "text/file.h"
 
 namespace fdcn::impl {
 namespace {
@@ -115,6 +118,39 @@ TEST(OnnxNetwork, RefusesWhatNeedsMoreMemoryThanIsFree) {
         EXPECT_EQ(text.find(std::to_string(side) + "x" + std::to_string(side) + " needs about "), 0u) << text;
         EXPECT_NE(text.find(" are free; choose a smaller size"), std::string::npos) << text;
     }
+}
+
+// Bytes of memory that this process holds.
+std::int64_t resident() {
+    std::int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages >> pages;
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+TEST(OnnxNetwork, GivesBackWhatALargePictureTook) {
+    OnnxNetwork network(bundle());
+    Sampler sampler(network);
+    sampler.sample(batch_of(network.manifest(), {0}, 8, 8), nothing);
+    std::int64_t const before = resident();
+    sampler.sample(batch_of(network.manifest(), {0}, 512, 512), nothing);
+    EXPECT_LT(resident() - before, 100'000'000);
+}
+
+TEST(OnnxNetwork, RefusesTheFileOfAnotherGraph) {
+    auto const folder = std::filesystem::path(testing::TempDir()) / "fdcn-swapped";
+    std::filesystem::remove_all(folder);
+    std::filesystem::copy(FDCN_TEST_BUNDLE, folder, std::filesystem::copy_options::recursive);
+    std::string text = read_file((folder / "manifest.json").string());
+    std::string const decoder = "/decoder.onnx\"", other = "/denoiser.onnx\"";
+    std::size_t const graphs = text.find("\"graphs\""), place = text.find(decoder, graphs);
+    ASSERT_NE(place, text.npos);
+    std::ofstream(folder / "manifest.json") << text.replace(place, decoder.size(), other);
+    OnnxNetwork network(std::make_shared<Bundle const>(folder.string()));
+    std::string const said = refused([&] { network.graph("decoder"); });
+    EXPECT_NE(said.find("denoiser.onnx is no decoder: it takes latent, modulation, final, s_max and gives velocity;"),
+              said.npos)
+        << said;
+    std::filesystem::remove_all(folder);
 }
 
 TEST(OnnxGraph, SaysWhatOnnxRuntimeSaysOfARun) {

@@ -48,8 +48,7 @@ Json resolve_request(Json const& given) {
     if (Json const* value = given.find("noise")) request.noise = noise_like(*value);
     Resolved const wanted = resolve(manifest, request);
     plan_for(manifest, wanted, {});
-    Json::Array names;
-    for (std::int64_t const label : wanted.labels) names.push_back(label_name(manifest, label));
+    auto const names = as_array(label_names(manifest, wanted.labels));
     return Json::Object{
         {"resolved", as_json(wanted)}, {"names", names}, {"notes", as_array(notes_on(manifest, wanted))}};
 }

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <set>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "pipeline_bundle.h"
 
 namespace fdcn {
@@ -118,6 +121,10 @@ TEST(Run, NoiseIsCopiedOrBorrowed) {
     for (std::int64_t i = 0; i < 64; ++i)
         ASSERT_TRUE(std::abs(all.latents()[299 * 64 + i] - last.latents()[i]) <= kBatchMates);
     EXPECT_NE(last.parameters().find("\"noise\": \"given\""), std::string::npos);
+    Request again = Request::from_json(all.parameters());
+    EXPECT_EQ(refused([&] { pipe.run(again); }), "the noise has no numbers; give them, or draw them from the seeds");
+    again.noise = Noise::borrowed(noise.data(), {300, 1, 8, 8});
+    EXPECT_EQ(pipe.run(again).count(), 300);
 }
 
 TEST(Run, WhatProgressThrowsEndsTheRunAndLeavesThePipelineUsable) {
@@ -181,6 +188,25 @@ TEST_F(Saving, WritesWholeFilesAndNothingElse) {
     EXPECT_EQ(two.png(1), pipe.run(request_of({"Ring"}, 1)).png(0)) << "a picture says what made it alone";
 }
 
+TEST_F(Saving, TakesEveryNameAndTheUmask) {
+    Pipeline const pipe = opened();
+    std::string const path = folder_ + "/" + std::string(251, 'x') + ".png";
+    mode_t const before = ::umask(026);
+    pipe.run(request_of({"Disc"})).save(path);
+    ::umask(before);
+    EXPECT_EQ(static_cast<unsigned>(std::filesystem::status(path).permissions()), 0640u);
+}
+
+TEST_F(Saving, LeavesWhatAKilledProcessLeft) {
+    Pipeline const pipe = opened();
+    Images const one = pipe.run(request_of({"Disc"}));
+    std::string const ours = folder_ + "/.fdcn-" + std::to_string(::getpid()) + "-";
+    for (int i = 0; i < 9; ++i) std::ofstream(ours + std::to_string(i)) << "left";
+    one.save(folder_ + "/one.png");
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 10);
+    for (int i = 0; i < 9; ++i) EXPECT_EQ(std::filesystem::file_size(ours + std::to_string(i)), 4u);
+}
+
 TEST_F(Saving, SaysWhatCannotBeWritten) {
     Pipeline const pipe = opened();
     Images const one = pipe.run(request_of({"Disc"}));
@@ -212,6 +238,16 @@ TEST(Closing, RefusesLaterCallsAndKeepsPictures) {
     EXPECT_EQ(pipe.run({}).count(), 3);
     Pipeline moved(std::move(pipe));
     EXPECT_EQ(moved.run({}).count(), 3);
+}
+
+TEST(Moving, LeavesPicturesAndFuturesAsTheyWere) {
+    Pipeline const pipe = opened();
+    Future future = pipe.submit(request_of({"Disc"}));
+    Future const moved(std::move(future));
+    Images images = moved.get();
+    Images const same(std::move(images));
+    EXPECT_EQ(future.get().pixels(), same.pixels());  // NOLINT: what was moved from is looked at on purpose
+    EXPECT_EQ(images.pixels(), same.pixels());
 }
 
 TEST(Closing, ARunMayEndItsOwnPipeline) {

@@ -6,6 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "pipeline_bundle.h"
 
 namespace fdcn {
@@ -95,6 +98,7 @@ TEST_F(Submit, AWaitingRequestCanBeCancelled) {
     held_.let_go();
     EXPECT_EQ(kept.get().count(), 1);
     EXPECT_EQ(refused([&] { waiting.get(); }), "the pictures were cancelled");
+    EXPECT_THROW(waiting.get(), Cancelled);
 }
 
 TEST_F(Submit, ClosingFinishesWhatRunsAndRefusesWhatWaits) {
@@ -130,6 +134,24 @@ TEST(SubmitEnding, ItsOwnThreadMayCloseOrEndAPipeline) {
         pipe.reset();
         EXPECT_EQ(future.get().count(), 1);
     }
+}
+
+TEST_F(Submit, AForkLeavesThePipelineToItsParent) {
+    for (bool const close : {false, true}) {
+        pid_t const child = ::fork();
+        if (child == 0) {
+            ::alarm(20);  // where it waits for a thread that it does not have
+            if (close) pipe_->close();
+            pipe_.reset();
+            ::_exit(0);
+        }
+        int status = -1;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+    }
+    held_.let_go();
+    EXPECT_EQ(running_->get().count(), 1);
+    EXPECT_EQ(pipe_->submit(request_of({"Ring"})).get().count(), 1);
 }
 
 TEST(SubmitEnding, FuturesThatNobodyKeepsAreMade) {

@@ -55,6 +55,14 @@ TEST(FromJson, ReadsASizeAsText) {
     EXPECT_EQ(request.height, 256);
 }
 
+TEST(FromJson, RemembersThatNoiseWasGiven) {
+    Request const request = Request::from_json(R"({"noise": "given"})");
+    ASSERT_TRUE(request.noise);
+    EXPECT_FALSE(request.noise->data);
+    EXPECT_EQ(refusal(R"({"noise": "none"})"),
+              "noise is \"seeds\", or \"given\" where numbers come beside the request, not 'none'");
+}
+
 TEST(FromJson, SaysWhatIsWrong) {
     EXPECT_EQ(refusal("{"), "the request cannot be read (it is not JSON text)");
     EXPECT_EQ(refusal("[]"), "the request cannot be read (request is not an object)");

@@ -92,7 +92,7 @@ TEST(Resolve, RefusesNoiseThatIsNone) {
         EXPECT_EQ(Noise::copied(nullptr, {0, 1, 8, 8}).shape[0], 0);
     }
     request.noise = Noise::borrowed(nullptr, {1, 1, 8, 8});
-    EXPECT_EQ(refusal(request), "the noise has no numbers: its data is null");
+    EXPECT_EQ(refusal(request), "the noise has no numbers; give them, or draw them from the seeds");
     for (float const wrong : {NAN, INFINITY, -INFINITY}) {
         std::vector<float> values(64);
         values[63] = wrong;

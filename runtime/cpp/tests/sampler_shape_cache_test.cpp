@@ -71,6 +71,20 @@ TEST_F(ShapeCacheTest, LookingIsNoUse) {
     cache.with_if_there(1, [](Value&) { FAIL(); });
 }
 
+TEST(ShapeCache, NobodyWaitsForWhatIsNotKept) {
+    int closed = 0;
+    ShapeCache<int, Value> cache{0, [](Value const& one) { return one.size; },
+                                 [&](std::unique_ptr<Value>) { ++closed; }};
+    auto const make = [] { return std::make_unique<Value>(Value{1}); };
+    {
+        auto const held = cache.held(1, make);
+        std::thread other([&] { EXPECT_NE(&*cache.held(1, make), &*held); });
+        other.join();  // while this thread holds its own
+        EXPECT_EQ(closed, 1);
+    }
+    EXPECT_EQ(closed, 2);
+}
+
 TEST_F(ShapeCacheTest, OneThreadAtATimeHasAKey) {
     std::atomic<int> inside{0}, most{0};
     std::vector<std::thread> threads;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <clocale>
 #include <cmath>
 #include <limits>
 
@@ -60,6 +61,16 @@ TEST(Bytes, AreInGigabytesFromATenthOfOneOn) {
     EXPECT_EQ(format_bytes(99.9e6), "99.9 MB");
     EXPECT_EQ(format_bytes(1e8), "0.1 GB");
     EXPECT_EQ(format_bytes(std::numeric_limits<double>::max()).size(), 300 + 5u);
+}
+
+TEST(Bytes, HaveAPointInEveryLanguage) {
+    char const* locale = nullptr;
+    for (char const* name : {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"})
+        if (!locale) locale = std::setlocale(LC_NUMERIC, name);
+    if (!locale) GTEST_SKIP() << "this machine has no language with a comma";
+    std::string const text = format_bytes(2.5e9);
+    std::setlocale(LC_NUMERIC, "C");
+    EXPECT_EQ(text, "2.5 GB");
 }
 
 TEST(Paths, AreThoseOfPathlib) {

@@ -215,6 +215,8 @@ def test_notes(api, pipeline, python):
         notes = python.notes(resolve(python.bundle.manifest, size=size))
         assert text.value.decode().splitlines() == notes
         assert needed.value == len(text.value) + 1
+        with pytest.raises(Failed, match="there is room for 0"):
+            api("pipeline_notes", pipeline, asked, text, 0, ctypes.byref(needed))
     assert notes
 
 
@@ -224,7 +226,11 @@ def test_pictures_become_png_files(api, pipeline, tmp_path):
         needed = ctypes.c_size_t()
         api("images_png", images, i, None, 0, ctypes.byref(needed))
         small = (ctypes.c_uint8 * (needed.value - 1))()
-        api("images_png", images, i, small, len(small), ctypes.byref(needed))
+        with pytest.raises(Failed) as found:
+            api("images_png", images, i, small, len(small), ctypes.byref(needed))
+        assert str(found.value) == f"{needed.value} bytes are needed, and there is room for {len(small)}"
+        assert found.value.status == ERROR
+        assert len(small) == needed.value - 1
         assert not any(small)
         file = (ctypes.c_uint8 * needed.value)()
         api("images_png", images, i, file, len(file), ctypes.byref(needed))
@@ -333,6 +339,30 @@ def test_errors_are_their_threads_own(api, pipeline, opened):
     assert opened.fdcn_last_error() == mine
     api("pipeline_warm_up", pipeline, 8, 8, 1)
     assert opened.fdcn_last_error() == mine
+
+
+@pytest.mark.parametrize("start", ["", "a"])
+def test_an_error_is_cut_between_characters(api, pipeline, start):
+    with pytest.raises(Failed) as found:
+        run(api, pipeline, request(api, guidance_channels=start + "é" * 9000))
+    assert 8190 <= len(str(found.value).encode()) <= 8191
+
+
+def test_the_error_can_be_asked_for_as_the_program_ends(tmp_path):
+    (tmp_path / "user.c").write_text(
+        """#include <stdio.h>
+        #include <stdlib.h>
+        #include "fdcn.h"
+        static void end(void) { puts(fdcn_last_error()); }
+        int main(void) {
+            fdcn_request* request;
+            return atexit(end) || fdcn_request_parse("[]", &request) != FDCN_ERROR;
+        }"""
+    )
+    command = ["cc", "user.c", f"-I{HEADER.parent}", built() / "libfdcn.so", f"-Wl,-rpath,{built()}", "-o", "user"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run(tmp_path / "user", capture_output=True, text=True, check=True)
+    assert done.stdout == "the request cannot be read (request is not an object)\n"
 
 
 def test_threads_share_a_pipeline(api, pipeline, python):

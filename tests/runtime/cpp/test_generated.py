@@ -50,8 +50,8 @@ int main(int count, char** arguments) {
         return 0;
     }
     tell(tables::kFormat, tables::kMaxSteps, tables::kImagesAtMost, tables::kEveryClassUpTo, tables::kNearest,
-         tables::kCutoff, tables::kTokensAtOnce, tables::kConditioningBytes, tables::kAllowance, tables::kSMaxUntil,
-         tables::kOuterBlocks, tables::kOneStepSolvers, tables::kNestingAtMost, tables::kAtMost,
+         tables::kCutoff, tables::kTokensAtOnce, tables::kConditioningBytes, tables::kLargeRunBytes, tables::kAllowance,
+         tables::kSMaxUntil, tables::kOuterBlocks, tables::kOneStepSolvers, tables::kNestingAtMost, tables::kAtMost,
          tables::kBlocksAtMost);
     for (auto const& [suffix, drift, noise] : tables::kDiffusions) tell(suffix.size(), drift, noise);
     for (auto const& row : tables::kAdamsBashforth) tell(row[0], row[1], row[2], row[3]);
@@ -136,8 +136,8 @@ def test_every_number_is_the_same(told: list[list[list[float]]]) -> None:
     constants, rest = told[0][0], told[0][1:]
     assert constants == [
         *(bundle.FORMAT, tables.MAX_STEPS, tables.IMAGES_AT_MOST, tables.EVERY_CLASS_UP_TO, tables.NEAREST),
-        *(tables.CUTOFF, tables.TOKENS_AT_ONCE, tables.CONDITIONING_BYTES, tables.ALLOWANCE, tables.S_MAX_UNTIL),
-        *(tables.OUTER_BLOCKS, len(tables.ONE_STEP)),
+        *(tables.CUTOFF, tables.TOKENS_AT_ONCE, tables.CONDITIONING_BYTES, tables.LARGE_RUN_BYTES),
+        *(tables.ALLOWANCE, tables.S_MAX_UNTIL, tables.OUTER_BLOCKS, len(tables.ONE_STEP)),
         *(records.NESTING_AT_MOST, bundle.AT_MOST, bundle.BLOCKS_AT_MOST),
     ]
     wanted = [[len(name), *discretisation] for name, discretisation in tables.DIFFUSIONS.items()]

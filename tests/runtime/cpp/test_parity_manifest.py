@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -199,13 +200,29 @@ def test_numbers_that_a_run_calculates_with(parity, tmp_path):
         (("model", "blocks"), 1, 1_000),
         (("model", "channels"), 1, 999_999_999),
         (("model", "patch"), 1, 999_999_999),
-        (("memory", "token"), 0, 999_999_999),
+        (("memory", "token"), 1, 999_999_999),
         (("train_size", 0), 1, 999_999_999),
         (("pixel_factor",), 1, 999_999_999),
         (("engines", 1, "target", "profiles", 1, "max", "batch"), 1, 999_999_999),
     ]:
         for value, taken in [(least, True), (most, True), (least - 1, False), (most + 1, False)]:
             assert assert_same(parity, written(tmp_path, changed(place, value))) is taken, (place, value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "wrong"),
+    [
+        (("graphs",), {}, "manifest.graphs: conditioner is missing"),
+        (("graphs", "denoiser", "file"), "", "manifest.graphs.denoiser.file is missing"),
+        (("engines", 0, "graphs", "denoiser", "data"), ["a", ""], "engines[0].graphs.denoiser.data[1] is missing"),
+        (("engines", 0, "graphs"), {}, "manifest.engines[0].graphs: conditioner is missing"),
+        (("engines", 0, "step_groups"), [{"until": 1, "graph": "other"}], "engines[0].graphs: other is missing"),
+    ],
+)
+def test_graphs_that_a_run_asks_for(parity, tmp_path, place, value, wrong):
+    assert not assert_same(parity, written(tmp_path, changed(place, value)))
+    with pytest.raises(FdcnError, match=re.escape(wrong)):
+        Bundle.open(tmp_path)
 
 
 @pytest.mark.parametrize("place", [("fixed_size",), ("class_names",), ("engines",), ("calibration",)])

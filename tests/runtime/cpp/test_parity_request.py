@@ -13,7 +13,7 @@ from whole_manifest import manifest
 
 from fdcn.errors import FdcnError
 from fdcn.runtime.pipeline import Pipeline
-from fdcn.runtime.request import label_name, resolve
+from fdcn.runtime.request import label_names, resolve
 from fdcn.runtime.solvers import SOLVERS
 
 PARITY = settings(max_examples=250, deadline=None)
@@ -54,7 +54,7 @@ def through_python(m, options):
         "s_max_adjust": wanted.s_max_adjust,
         "noise": None if wanted.noise is None else list(wanted.noise.shape),
     }
-    names = [label_name(m, label) for label in wanted.labels]
+    names = label_names(m, wanted.labels)
     return {"resolved": resolved, "names": names, "notes": Pipeline.notes(pipeline, wanted)}
 
 
@@ -154,6 +154,9 @@ def test_names_that_read_alike(parity, names):
     m = dataclasses.replace(NAMED, class_names=names)
     for label in (*names, "B", "ss", "sS", "i", "7", "", " 1 "):
         assert_same(parity, m, labels=[label])
+    every = list(range(len(names)))
+    assert_same(parity, m, labels=every)
+    assert resolve(m, labels=label_names(m, every)).labels == tuple(every)
 
 
 REFUSED = [

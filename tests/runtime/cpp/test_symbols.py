@@ -10,7 +10,7 @@ from cpp_runtime import ROOT, installed, run
 import fdcn
 
 INCLUDE = ROOT / "runtime" / "cpp" / "include"
-CLASSES = ("Error", "Future", "Images", "Noise", "Pipeline", "Request")
+CLASSES = ("Cancelled", "Error", "Future", "Images", "Noise", "Pipeline", "Request")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,9 @@ def test_the_rest_are_the_classes_of_the_header(library: Path) -> None:
     assert [name for name in names if not public.fullmatch(name)] == []
     hidden = ("fdcn::Images::Data", "fdcn::Future::State", "fdcn::Pipeline::Impl", "fdcn::impl")
     assert [name for name in names if name.startswith(hidden)] == []
-    for wanted in ("fdcn::Pipeline::run(fdcn::Request const&) const", "typeinfo for fdcn::Error", "fdcn::version()"):
-        assert wanted in names
+    wanted = {"fdcn::Pipeline::run(fdcn::Request const&) const", "fdcn::version()"}
+    wanted |= {f"{what} for fdcn::{name}" for name in ("Error", "Cancelled") for what in ("typeinfo", "vtable")}
+    assert wanted <= set(names)
 
 
 def test_it_is_linked_with_few_libraries(library: Path) -> None:

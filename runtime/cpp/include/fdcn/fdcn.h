@@ -36,7 +36,8 @@ typedef enum fdcn_status {
     FDCN_DEFECT = 4         /* of fdcn */
 } fdcn_status;
 
-/* What went wrong in this thread's latest call that did not return FDCN_OK; "" before any. Valid until the next one. */
+/* What went wrong in this thread's latest call that did not return FDCN_OK, 8191 bytes of it at most; "" before any.
+ * Valid until the next one. */
 FDCN_API char const* fdcn_last_error(void);
 /* Of this library, as "0.1.0". */
 FDCN_API char const* fdcn_version(void);
@@ -59,7 +60,8 @@ FDCN_API fdcn_status fdcn_options_add_warmup(fdcn_options* options, int64_t widt
 typedef struct fdcn_request fdcn_request;
 
 /* Told in the thread that samples how many evaluations are done, of how many. Whatever it returns but 0 ends the
- * run. */
+ * run. After fdcn_pipeline_submit that is the one thread that does all that is submitted, so it must not wait there for
+ * a future of the same pipeline; with TensorRT it must not wait for another thread's run on that pipeline either. */
 typedef int (*fdcn_progress)(void* user, int64_t done, int64_t total);
 
 /* What to sample, as a JSON object, "{}" for the bundle's defaults. Its names, all optional: labels, count, size, seed,
@@ -86,7 +88,8 @@ typedef struct fdcn_pipeline fdcn_pipeline;
 typedef struct fdcn_images fdcn_images;
 typedef struct fdcn_future fdcn_future;
 
-/* Open a bundle, a folder, for sampling; `options` may be NULL. */
+/* Open a bundle, a folder, for sampling; `options` may be NULL. The pipeline belongs to this process: in a fork it
+ * makes no pictures, and to close or destroy it there does nothing. */
 FDCN_API fdcn_status fdcn_pipeline_load(char const* bundle, fdcn_options const* options, fdcn_pipeline** pipeline);
 /* Closes it too. Images stay as they are, and futures as closing leaves them. */
 FDCN_API void fdcn_pipeline_destroy(fdcn_pipeline* pipeline);
@@ -96,8 +99,8 @@ FDCN_API fdcn_status fdcn_pipeline_run(fdcn_pipeline* pipeline, fdcn_request con
 FDCN_API fdcn_status fdcn_pipeline_submit(fdcn_pipeline* pipeline, fdcn_request const* request, fdcn_future** future);
 /* Do ahead what the first run of so many images of this size would wait for. */
 FDCN_API fdcn_status fdcn_pipeline_warm_up(fdcn_pipeline* pipeline, int64_t width, int64_t height, int64_t images);
-/* What a user should know about a request that is granted: a line each, with its NUL `size` bytes long, written where
- * `capacity` suffices. With `text` NULL for the size alone. */
+/* What a user should know about a request that is granted: a line each, with its NUL `size` bytes long. With `text`
+ * NULL for the size alone; FDCN_ERROR where `capacity` is less. */
 FDCN_API fdcn_status fdcn_pipeline_notes(fdcn_pipeline* pipeline, fdcn_request const* request, char* text,
                                          size_t capacity, size_t* size);
 /* Finish what is running and give back memory; what waits and later calls get an error. Once is enough. */
@@ -144,8 +147,8 @@ FDCN_API char const* fdcn_images_name(fdcn_images const* images, int64_t image);
 FDCN_API uint64_t fdcn_images_seed(fdcn_images const* images, int64_t image);
 /* What made these pictures, as JSON that fdcn_request_parse() takes. */
 FDCN_API char const* fdcn_images_parameters(fdcn_images const* images);
-/* One picture as a PNG file, `size` bytes long, written where `capacity` suffices; with `png` NULL for the size
- * alone. */
+/* One picture as a PNG file, `size` bytes long. With `png` NULL for the size alone; FDCN_ERROR where `capacity` is
+ * less. */
 FDCN_API fdcn_status fdcn_images_png(fdcn_images const* images, int64_t image, uint8_t* png, size_t capacity,
                                      size_t* size);
 /* Write one picture, or several as a sheet, as PNG. */

@@ -33,6 +33,13 @@ public:
     ~Error() override;
 };
 
+// What was given up because its caller asked for it, by Future::cancel() or by throwing this from a progress.
+class FDCN_API Cancelled : public Error {
+public:
+    Cancelled();
+    ~Cancelled() override;
+};
+
 // A class, by its number or by its name, letter case aside.
 using Label = std::variant<std::int64_t, std::string>;
 
@@ -63,13 +70,15 @@ struct FDCN_API Request {
     std::optional<bool> s_max_adjust;
     std::optional<Noise> noise;      // sets the size and the number of images
     std::int64_t preview_every = 0;  // keep the predicted picture every so many evaluations; 0 for never
-    // Told how many evaluations are done, of how many; what it throws ends the run.
+    // Told how many evaluations are done, of how many; what it throws ends the run. In submit it is called by the one
+    // thread that does all that is submitted, so it must not wait there for a future of the same pipeline. With
+    // TensorRT it must not wait for another thread's run on that pipeline either: of a size one runs at a time.
     std::function<void(std::int64_t done, std::int64_t total)> progress;
     bool on_device = false;       // pixels and latents stay on the GPU (TensorRT alone)
     std::optional<void*> stream;  // a cudaStream_t to work on (TensorRT alone)
 
-    // From a JSON object with these names; the size as "size": [512, 256] or "512x256". Throws Error for any other
-    // name, type or text.
+    // From a JSON object with these names; the size as "size": [512, 256] or "512x256", and "noise": "given" where
+    // `noise` is set afterwards. Throws Error for any other name, type or text.
     static Request from_json(std::string_view json);
 };
 
@@ -98,6 +107,9 @@ public:
 
     struct FDCN_HIDDEN Data;
     FDCN_HIDDEN explicit Images(std::shared_ptr<Data const> data);
+    // A move copies: what it came from still has its pictures.
+    Images(Images const&) = default;
+    Images& operator=(Images const&) = default;
 
 private:
     std::shared_ptr<Data const> data_;
@@ -108,10 +120,13 @@ class FDCN_API Future {
 public:
     Images get() const;                                       // waits; throws what went wrong
     bool wait_for(std::chrono::milliseconds duration) const;  // whether it has ended
-    bool cancel() const;                                      // whether that came in time: get() then throws Error
+    bool cancel() const;                                      // whether that came in time: get() then throws Cancelled
 
     struct FDCN_HIDDEN State;
     FDCN_HIDDEN explicit Future(std::shared_ptr<State> state);
+    // A move copies: what it came from still waits for the same.
+    Future(Future const&) = default;
+    Future& operator=(Future const&) = default;
 
 private:
     std::shared_ptr<State> state_;
@@ -124,7 +139,8 @@ struct FDCN_API Options {
     std::vector<std::array<std::int64_t, 3>> warmup;
 };
 
-// A loaded bundle that makes pictures. Several threads may use one; its destructor closes it.
+// A loaded bundle that makes pictures. Several threads may use one; its destructor closes it. It belongs to the process
+// that loaded it: in a fork it makes no pictures, and to close or end it there does nothing.
 class FDCN_API Pipeline {
 public:
     // Throws Error where the bundle or the backend cannot be used.

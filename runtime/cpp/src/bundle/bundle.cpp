@@ -20,8 +20,6 @@ namespace {
 // The start of a hash, as it is shown.
 std::string start(std::string const& hash) { return utf8(code_points(hash).substr(0, 12)); }
 
-std::string reason(int number) { return std::generic_category().message(number); }
-
 Manifest read_manifest(std::string const& path) {
     std::string const file = path_text(path, tables::kManifest);
     // A name with a NUL is none of a file; to the system it would end there.

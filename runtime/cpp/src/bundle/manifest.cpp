@@ -131,7 +131,7 @@ void check_numbers(Manifest& manifest, Sizes const& sizes) {
     check_range(model.classes, 1, tables::kAtMost, "manifest.model.classes");
     check_range(model.patch, 1, tables::kAtMost, "manifest.model.patch");
     check_range(manifest.pixel_factor, 1, tables::kAtMost, "manifest.pixel_factor");
-    check_range(memory.token, 0, tables::kAtMost, "manifest.memory.token");
+    check_range(memory.token, 1, tables::kAtMost, "manifest.memory.token");
     check_range(memory.pixel, 0, tables::kAtMost, "manifest.memory.pixel");
     check_range(memory.latent_pair, 0, tables::kAtMost, "manifest.memory.latent_pair");
     manifest.train_size = checked_size(sizes.train, "manifest.train_size");
@@ -142,6 +142,32 @@ void check_numbers(Manifest& manifest, Sizes const& sizes) {
         std::string const where = item("manifest.engines", e) + ".target.profiles";
         for (std::size_t p = 0; target && p < target->profiles.size(); ++p)
             check_profile(target->profiles[p], item(where, p));
+    }
+}
+
+void check_graphs(std::map<Text, Graph> const& graphs, std::set<Text> const& needed, std::string const& where) {
+    for (Text const& name : needed)
+        if (!graphs.count(name)) throw Malformed(messages::record::missing(where, shown(name)));
+    for (auto const& [name, graph] : graphs) {
+        std::string const place = inside(where, name);
+        if (graph.file.empty()) throw Malformed(messages::record::missing_value(place + ".file"));
+        for (std::size_t d = 0; d < graph.data.size(); ++d)
+            if (graph.data[d].empty()) throw Malformed(messages::record::missing_value(item(place + ".data", d)));
+    }
+}
+
+// Every graph that a run may ask for is there; of TensorRT's, opening an engine says so.
+void check_all_graphs(Manifest const& manifest) {
+    std::set<Text> const always{"conditioner", "denoiser"};
+    check_graphs(manifest.graphs, always, "manifest.graphs");
+    for (std::size_t e = 0; e < manifest.engines.size(); ++e) {
+        Engine const& engine = manifest.engines[e];
+        std::set<Text> needed;
+        if (engine.backend == "onnxruntime") {
+            needed = always;
+            for (StepGroup const& group : engine.step_groups) needed.insert(group.graph);
+        }
+        check_graphs(engine.graphs, needed, item("manifest.engines", e) + ".graphs");
     }
 }
 
@@ -195,6 +221,7 @@ Manifest parse_manifest(std::string_view text, std::string const& path) {
         Sizes sizes;
         read_manifest(*content, manifest, sizes);
         check_numbers(manifest, sizes);
+        check_all_graphs(manifest);
         check_listed(manifest);
         return manifest;
     } catch (Malformed const& error) {

@@ -20,9 +20,6 @@ void read_plain(Json const& value, std::string const& where, char const* name, T
     into = *held;
 }
 
-// A name as it may stand in a line.
-std::string shown(std::string const& name) { return is_printable(name) ? name : repr(name); }
-
 // The first name, in order, that lacks though it is needed or that no field has.
 void check_names(Json::Object const& object, std::string const& where, std::vector<Field> const& fields) {
     std::set<std::string_view> wrong, known;
@@ -72,6 +69,8 @@ Json::Object const& members(Json const& value, std::string const& where) {
     if (!object) throw Malformed(messages::record::not_an_object(where));
     return *object;
 }
+
+std::string shown(std::string const& name) { return is_printable(name) ? name : repr(name); }
 
 std::string inside(std::string const& where, std::string const& name) { return where + "." + shown(name); }
 

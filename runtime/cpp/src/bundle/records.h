@@ -30,6 +30,8 @@ void read_value(Json const& value, std::string const& where, std::string& into);
 Json::Array const& items(Json const& value, std::string const& where);
 // The members of an object; throws Malformed for anything else.
 Json::Object const& members(Json const& value, std::string const& where);
+// A name as it may stand in a line.
+std::string shown(std::string const& name);
 // Where a member of an object stands.
 std::string inside(std::string const& where, std::string const& name);
 // Where an item of a list stands.

@@ -19,15 +19,15 @@ constexpr std::array<std::string_view, 16> kCodes = {
     "DEVICE_LOST"};
 constexpr std::size_t kLongest = 200;
 
-void say_nothing(void*, OrtLoggingLevel, char const*, char const*, char const*, char const*) {}
-
 }  // namespace
 
 Ort::Env new_environment() {
     OrtApi const* const api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
     if (!api) throw Error(messages::onnxruntime::too_old(onnxruntime_version(), ORT_API_VERSION));
-    Ort::InitApi(api);
-    return {ORT_LOGGING_LEVEL_FATAL, "fdcn", say_nothing, nullptr};
+    // Once: another network's thread may be reading what this writes.
+    [[maybe_unused]] static bool const callable = (Ort::InitApi(api), true);
+    // Of the process, whose other users of ONNX Runtime log by it: the logger is its own, and outlives this library.
+    return {ORT_LOGGING_LEVEL_WARNING, "fdcn"};
 }
 
 std::string onnxruntime_version() { return OrtGetApiBase()->GetVersionString(); }

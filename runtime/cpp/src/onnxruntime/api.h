@@ -9,8 +9,8 @@
 
 namespace fdcn::impl {
 
-// Makes the API callable and gives an environment of it, which says nothing anywhere: errors are thrown. Throws Error
-// where the library that was loaded is older than the headers that this one was built with.
+// Makes the API callable and gives the process's environment of it. Sessions are to log what is fatal alone: errors are
+// thrown. Throws Error where the library that was loaded is older than the headers that this one was built with.
 Ort::Env new_environment();
 
 // Of the library that was loaded.

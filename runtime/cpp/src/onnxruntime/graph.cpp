@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "messages.h"
+#include "tables.h"
 #include "text/python_text.h"
 
 namespace fdcn::impl {
@@ -16,6 +17,11 @@ std::size_t bytes_of(ONNXTensorElementDataType type, Shape const& shape) {
 }
 
 }  // namespace
+
+double Activations::bytes(Shape const& latent) const {
+    double const side = static_cast<double>(latent.at(2)) * static_cast<double>(latent.at(3));
+    return static_cast<double>(latent.at(0)) * side * (element + side * pair);
+}
 
 class OnnxContext : public Context {
 public:
@@ -44,10 +50,23 @@ public:
         bound_ = false;
     }
 
-    void enqueue(Stream) override {
+    void enqueue(Stream) override { run(Ort::RunOptions()); }
+
+    // A session keeps what a run took for the next one, and of a large one that would be missed elsewhere.
+    void enqueue_last(Stream) override {
+        auto const latent = shapes_.find("latent");
+        bool const large = latent != shapes_.end() &&
+                           graph_.activations_.bytes(latent->second) >= static_cast<double>(tables::kLargeRunBytes);
+        Ort::RunOptions options;
+        if (large) options.AddConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
+        run(options);
+    }
+
+private:
+    void run(Ort::RunOptions const& options) {
         try {
             if (!bound_) bind_all();
-            graph_.session_.Run(Ort::RunOptions(), binding_);
+            graph_.session_.Run(options, binding_);
         } catch (Ort::Exception const& error) {
             std::vector<std::string> given;
             for (std::string const& name : graph_.inputs()) given.push_back(name + " " + list(shapes_.at(name)));
@@ -55,7 +74,6 @@ public:
         }
     }
 
-private:
     void bind_all() {
         for (std::string const& name : graph_.inputs()) binding_.BindInput(name.c_str(), value(name, shapes_.at(name)));
         for (std::string const& name : graph_.outputs()) binding_.BindOutput(name.c_str(), value(name, shape(name)));
@@ -77,8 +95,8 @@ private:
 };
 
 OnnxGraph::OnnxGraph(std::string name, std::string const& path, Ort::Env const& environment,
-                     Ort::SessionOptions const& options, std::int64_t factor)
-    : name_(std::move(name)), factor_(factor) {
+                     Ort::SessionOptions const& options, std::int64_t factor, Activations activations)
+    : name_(std::move(name)), factor_(factor), activations_(activations) {
     try {
         session_ = Ort::Session(environment, path.c_str(), options);
         Ort::AllocatorWithDefaultOptions allocator;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -15,7 +16,7 @@
 #include "text/python_text.h"
 
 // Of plugins/native/onnxruntime_ops.cpp, which is part of this library.
-extern "C" OrtStatus* register_fdcn_operator(OrtSessionOptions* options, OrtApiBase const* base);
+extern "C" OrtStatus* register_fdcn_operator(OrtSessionOptions* options);
 
 namespace fdcn::impl {
 
@@ -60,6 +61,27 @@ Wide product(std::initializer_list<Wide> factors) {
     return whole;
 }
 
+// What a run of a graph takes of the host, besides its inputs and outputs.
+Activations activations(Manifest const& m, std::string const& graph) {
+    auto const number = [](std::int64_t value) { return static_cast<double>(value); };
+    if (graph == "conditioner") return {};
+    if (graph != "decoder") return {number(m.memory.token) / number(m.model.patch) / number(m.model.patch), 0.0};
+    return {number(m.pixel_factor) * number(m.pixel_factor) * number(m.memory.pixel), number(m.memory.latent_pair)};
+}
+
+// Throws Error for a session of another graph.
+void check_names(std::string const& name, std::string const& file, LoadedGraph const& graph) {
+    std::set<std::string> const inputs(graph.inputs().begin(), graph.inputs().end());
+    std::set<std::string> const outputs(graph.outputs().begin(), graph.outputs().end());
+    using Names = std::set<std::string>;
+    bool fits = inputs == Names{"latent", "modulation", "final", "s_max"} && outputs.size() == 1;
+    if (name == "conditioner") fits = inputs == Names{"t", "label"} && outputs == Names{"modulation", "final"};
+    if (name == "decoder") fits = inputs == Names{"latent"} && outputs.size() == 1;
+    if (!fits)
+        throw Error(messages::onnxruntime::other_graph(file, name, joined(graph.inputs(), ", "),
+                                                       joined(graph.outputs(), ", ")));
+}
+
 // Tokens of an evaluation of one image, and bytes that sampling it takes.
 struct Need {
     Wide tokens, bytes;
@@ -99,7 +121,10 @@ LoadedGraph& OnnxNetwork::graph(std::string const& name) {
     if (!opened) {
         std::string const path = bundle_->graph(graphs_->at(name));
         std::int64_t const factor = name == "decoder" ? manifest().pixel_factor : 1;
-        opened = std::make_unique<OnnxGraph>(name, path, environment_, session_options(), factor);
+        auto loaded = std::make_unique<OnnxGraph>(name, path, environment_, session_options(), factor,
+                                                  activations(manifest(), name));
+        check_names(name, path, *loaded);
+        opened = std::move(loaded);
     }
     return *opened;
 }
@@ -110,7 +135,7 @@ Ort::SessionOptions OnnxNetwork::session_options() const {
     options.SetGraphOptimizationLevel(optimised_ahead(engine_) ? ORT_DISABLE_ALL : ORT_ENABLE_ALL);
     if (engine_ && engine_->precision() == "int8" && integer_products_saturate(environment_))
         options.AddConfigEntry("session.x64quantprecision", "1");  // takes kernels that do not: exact, slower
-    Ort::ThrowOnError(register_fdcn_operator(options, OrtGetApiBase()));
+    Ort::ThrowOnError(register_fdcn_operator(options));
     return options;
 }
 

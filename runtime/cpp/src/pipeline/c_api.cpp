@@ -11,7 +11,6 @@
 
 #include "fdcn/fdcn.hpp"
 #include "messages.h"
-#include "pipeline/future.h"
 
 struct fdcn_options {
     fdcn::Options options;
@@ -37,18 +36,22 @@ namespace fdcn::impl {
 namespace {
 
 constexpr char kOutOfMemory[] = "out of memory";
+constexpr std::size_t kErrorBytes = 8192;
 
-thread_local std::string last_error;
-// Where even the sentence found no memory.
-thread_local char const* shown = "";
+// No object: static ones may ask for it in their destructors, which come after those of a thread's.
+thread_local char last_error[kErrorBytes];
+
+// Whether a byte of UTF-8 is within a character.
+bool continues(char byte) {
+    return (byte & '\xc0') == '\x80';
+}
 
 fdcn_status failed(fdcn_status status, char const* what) noexcept {
-    try {
-        last_error = what;
-        shown = last_error.c_str();
-    } catch (std::bad_alloc const&) {
-        shown = kOutOfMemory;
-    }
+    std::size_t length = std::strlen(what);
+    if (length >= kErrorBytes)
+        for (length = kErrorBytes - 1; length > 0 && continues(what[length]); --length) continue;
+    std::memcpy(last_error, what, length);
+    last_error[length] = '\0';
     return status;
 }
 
@@ -86,10 +89,12 @@ fdcn_status create(Handle** handle, char const* name, Make&& make) noexcept {
     });
 }
 
-// `bytes` where there is room for them, and how many they are.
+// How many `bytes` are, and where they are wanted themselves. Throws Error where there is no room for them.
 void copy_out(void const* bytes, std::size_t count, void* to, std::size_t capacity, std::size_t* size) {
     given(size, "size") = count;
-    if (to && capacity >= count) std::memcpy(to, bytes, count);
+    if (!to) return;
+    if (capacity < count) throw Error(messages::c_api::capacity(count, capacity));
+    std::memcpy(to, bytes, count);
 }
 
 std::array<std::int64_t, 4> shape_of(std::int64_t const* shape) {
@@ -114,7 +119,7 @@ using namespace fdcn::impl;
 extern "C" {
 
 char const* fdcn_last_error(void) {
-    return shown;
+    return last_error;
 }
 
 char const* fdcn_version(void) {
@@ -177,7 +182,7 @@ fdcn_status fdcn_request_set_progress(fdcn_request* request, fdcn_progress progr
         told = nullptr;
         if (progress)
             told = [progress, user](std::int64_t done, std::int64_t total) {
-                if (progress(user, done, total) != 0) throw Cancelled();
+                if (progress(user, done, total) != 0) throw fdcn::Cancelled();
             };
     });
 }

@@ -13,11 +13,9 @@ constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 365);
 
 }  // namespace
 
-namespace impl {
+Cancelled::Cancelled() : Error(impl::messages::pipeline::cancelled()) {}
 
-Cancelled::Cancelled() : Error(messages::pipeline::cancelled()) {}
-
-}  // namespace impl
+Cancelled::~Cancelled() = default;
 
 bool Future::State::begin() {
     std::lock_guard const lock(changing_);
@@ -52,7 +50,7 @@ bool Future::State::wait_for(std::chrono::milliseconds duration) const {
 Images Future::State::get() const {
     std::unique_lock lock(changing_);
     changed_.wait(lock, [&] { return ended(); });
-    if (cancelled_) throw impl::Cancelled();
+    if (cancelled_) throw Cancelled();
     if (auto const* error = std::get_if<std::exception_ptr>(&*outcome_)) std::rethrow_exception(*error);
     return std::get<Images>(*outcome_);
 }

@@ -31,14 +31,4 @@ private:
     bool begun_ = false, cancelled_ = false;
     std::optional<impl::Outcome> outcome_;
 };
-
-namespace impl {
-
-// What was given up because its caller asked for it.
-class Cancelled : public Error {
-public:
-    Cancelled();
-};
-
-}  // namespace impl
 }  // namespace fdcn

@@ -5,6 +5,7 @@
 
 #include "messages.h"
 #include "pipeline/images.h"
+#include "sampler/batch_shape.h"
 #include "text/python_text.h"
 
 namespace fdcn::impl {
@@ -47,10 +48,6 @@ Batch joined(std::vector<Job const*> const& jobs) {
     return batch;
 }
 
-std::int64_t elements(Batch const& batch) {
-    return batch.latent[0] * batch.latent[1] * batch.latent[2];
-}
-
 // Images [first, last) of a batch.
 Batch part(Batch const& batch, std::int64_t first, std::int64_t last) {
     Batch one = batch;
@@ -58,7 +55,7 @@ Batch part(Batch const& batch, std::int64_t first, std::int64_t last) {
     one.seeds.assign(batch.seeds.begin() + first, batch.seeds.begin() + last);
     if (batch.noise) {
         auto const& whole = batch.noise->data;
-        one.noise->data = {whole, whole.get() + first * elements(batch)};
+        one.noise->data = {whole, whole.get() + first * BatchShape::of(batch).elements()};
         one.noise->shape[0] = last - first;
     }
     return one;
@@ -94,7 +91,7 @@ struct Pieces {
 // The parts of a batch, sampled, and what each job has of them.
 class Made {
 public:
-    explicit Made(Batch const& batch) : batch_(batch) { latents_.size = elements(batch); }
+    explicit Made(Batch const& batch) : batch_(batch) { latents_.size = BatchShape::of(batch).elements(); }
 
     void add(Sampled sampled, std::int64_t images) {
         channels_ = sampled.channels;

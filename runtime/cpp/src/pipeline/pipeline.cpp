@@ -2,6 +2,8 @@
 #include <set>
 #include <utility>
 
+#include <unistd.h>
+
 #include "bundle/bundle.h"
 #include "fdcn/fdcn.hpp"
 #include "messages.h"
@@ -63,7 +65,10 @@ struct Pipeline::Impl {
     Job job(Request const& request) const;
     void warm_up(std::array<std::int64_t, 3> const& shape);
     void close();
+    // Whether this is no fork of the process that loaded it: there the threads are missing that closing waits for.
+    bool at_home() const { return process == ::getpid(); }
 
+    pid_t const process = ::getpid();
     std::shared_ptr<Bundle const> const bundle;
     std::string const backend;
     std::vector<StepGroup> const step_groups;
@@ -86,8 +91,7 @@ Job Pipeline::Impl::job(Request const& request) const {
     batch.preview_every = request.preview_every;
     batch.on_device = request.on_device;
     batch.stream = request.stream;
-    std::vector<std::string> shown;
-    for (std::int64_t const label : wanted.labels) shown.push_back(label_name(manifest(), label));
+    std::vector<std::string> shown = label_names(manifest(), wanted.labels);
     return {std::move(wanted), std::move(batch), std::move(shown), request.progress};
 }
 
@@ -105,6 +109,7 @@ void Pipeline::Impl::warm_up(std::array<std::int64_t, 3> const& shape) {
 }
 
 void Pipeline::Impl::close() {
+    if (!at_home()) return;
     worker.close(sampling->gate.error());
     sampling->gate.close();
     worker.join();
@@ -113,7 +118,11 @@ void Pipeline::Impl::close() {
 Pipeline Pipeline::load(std::string const& path, Options const& options) {
     auto bundle = std::make_shared<Bundle const>(path);
     auto network = open_network(bundle, options);
-    Pipeline pipeline(std::make_shared<Impl>(std::move(bundle), std::move(network)));
+    // A fork leaves its copy as it is.
+    auto const end = [](Impl* impl) {
+        if (impl->at_home()) delete impl;
+    };
+    Pipeline pipeline(std::shared_ptr<Impl>(new Impl(std::move(bundle), std::move(network)), end));
     pipeline.warm_up(options.warmup);
     return pipeline;
 }

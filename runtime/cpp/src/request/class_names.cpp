@@ -13,12 +13,24 @@ std::int64_t ClassNames::index(Label const& label) {
     return index_of(std::get<std::string>(label));
 }
 
-std::int64_t ClassNames::index_of(std::string const& name) {
-    if (index_.empty() && manifest_.class_names) {
-        auto const& names = *manifest_.class_names;
-        for (std::size_t i = 0; i < names.size(); ++i)
-            index_[casefold(code_points(names[i]))] = static_cast<std::int64_t>(i);
+std::string ClassNames::label(std::int64_t index) {
+    fill();
+    if (manifest_.class_names) {
+        std::string const& name = manifest_.class_names->at(static_cast<std::size_t>(index));
+        if (index_.at(casefold(code_points(name))) == index) return name;
     }
+    return std::to_string(index);
+}
+
+void ClassNames::fill() {
+    if (!index_.empty() || !manifest_.class_names) return;
+    auto const& names = *manifest_.class_names;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        index_[casefold(code_points(names[i]))] = static_cast<std::int64_t>(i);
+}
+
+std::int64_t ClassNames::index_of(std::string const& name) {
+    fill();
     auto const found = index_.find(casefold(code_points(name)));
     if (found != index_.end()) return found->second;
     std::optional<Integer> const number = read_integer(name);

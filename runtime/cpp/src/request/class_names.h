@@ -17,8 +17,11 @@ public:
 
     // A class's index from its name or number. Throws Error with the nearest names.
     std::int64_t index(Label const& label);
+    // What finds a class again: its name, or its number where the bundle has no names, or finds another by it.
+    std::string label(std::int64_t index);
 
 private:
+    void fill();
     std::int64_t index_of(std::string const& name);
     std::int64_t checked(std::int64_t number) const;
     std::string hint(std::string const& label) const;

@@ -70,11 +70,12 @@ void read_interval(Json const& value, std::string const& where, Request& into) {
     into.guidance_interval = {ends[0], ends[1]};
 }
 
-// What Images::parameters() says of the noise; the numbers themselves come in another way.
-void read_noise(Json const& value, std::string const& where) {
+// What Images::parameters() says of the noise; the numbers themselves come in another way, and until then lack.
+void read_noise(Json const& value, std::string const& where, Request& into) {
     std::string origin;
     read_value(value, where, origin);
     if (origin != "seeds" && origin != "given") throw Error(messages::request::noise_origin(repr(origin)));
+    if (origin == "given") into.noise.emplace();
 }
 
 std::vector<Field> fields_of(Request& into) {
@@ -96,7 +97,7 @@ std::vector<Field> fields_of(Request& into) {
             field("guidance_channels", into.guidance_channels),
             {"guidance_interval", own(read_interval)},
             field("s_max_adjust", into.s_max_adjust),
-            {"noise", read_noise},
+            {"noise", own(read_noise)},
             field("preview_every", into.preview_every)};
 }
 

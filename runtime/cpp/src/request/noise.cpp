@@ -50,8 +50,8 @@ std::size_t noise_elements(std::array<std::int64_t, 4> const& shape) {
 }
 
 void check_noise(Manifest const& manifest, Noise const& noise) {
-    check_shape(manifest, noise);
     if (!noise.data) throw Error(messages::request::noise_empty());
+    check_shape(manifest, noise);
     if (!noise.on_device && !finite(noise.data.get(), noise_elements(noise.shape)))
         throw Error(messages::request::noise_not_finite("float32"));
 }

@@ -128,8 +128,11 @@ Resolved resolve(Manifest const& manifest, Request const& request) {
     return wanted;
 }
 
-std::string label_name(Manifest const& manifest, std::int64_t label) {
-    return manifest.class_names ? manifest.class_names->at(static_cast<std::size_t>(label)) : std::to_string(label);
+std::vector<std::string> label_names(Manifest const& manifest, std::vector<std::int64_t> const& labels) {
+    ClassNames names(manifest);
+    std::vector<std::string> texts;
+    for (std::int64_t const label : labels) texts.push_back(names.label(label));
+    return texts;
 }
 
 SamplerPlan plan_for(Manifest const& manifest, Resolved const& wanted, std::vector<StepGroup> const& step_groups) {

@@ -28,8 +28,8 @@ struct Resolved {
 // Throws Error for impossible requests, with Python's sentences.
 Resolved resolve(Manifest const& manifest, Request const& request);
 
-// A class's name, or its number where the bundle has no names.
-std::string label_name(Manifest const& manifest, std::int64_t label);
+// What finds each class again: its name, or its number where the bundle has no names, or finds another by it.
+std::vector<std::string> label_names(Manifest const& manifest, std::vector<std::int64_t> const& labels);
 
 // The sampler's table for a request.
 SamplerPlan plan_for(Manifest const& manifest, Resolved const& wanted, std::vector<StepGroup> const& step_groups);

@@ -31,6 +31,8 @@ public:
     virtual void bind(std::string const& tensor, void* address) = 0;
     // Gives one run to a stream. Throws Error with the tensors' shapes where it fails.
     virtual void enqueue(Stream stream) = 0;
+    // The same, for the last run of its graph in a sampling: what the runs took may be given back.
+    virtual void enqueue_last(Stream stream) { enqueue(stream); }
 };
 
 // One graph, loaded: "conditioner", "denoiser" (and "denoiser-2", …), "decoder".

@@ -46,7 +46,7 @@ void Picture::enqueue(float const* latents, std::uint8_t* pixels, Stream stream)
         if (auto const found = contexts_.find(images); found != contexts_.end()) {
             std::size_t const bytes = sizeof(float) * static_cast<std::size_t>(images * shape_.elements());
             device_.copy("latents", part_at_, source, bytes, Copy::kWithin, stream);
-            found->second->enqueue(stream);
+            found->second->enqueue_last(stream);
         } else {
             device_.latent_preview(source, made_at_, images, shape_.latent, factor_, stream);
         }

@@ -27,7 +27,8 @@ class ShapeCache {
     using Entries = std::list<Entry>;
 
 public:
-    // `budget` and what `size` says of a value are in bytes; `close` is given values that nobody holds, to end them.
+    // `budget` and what `size` says of a value are in bytes, and with a budget of 0 nothing is kept; `close` is given
+    // values that nobody holds, to end them.
     ShapeCache(std::size_t budget, std::function<std::size_t(Value const&)> size,
                std::function<void(std::unique_ptr<Value>)> close)
         : budget_(budget), size_(std::move(size)), close_(std::move(close)) {}
@@ -53,7 +54,8 @@ public:
         typename Entries::iterator entry_;
     };
 
-    // A key's value, made where it is not there. Waits for who has it; who has it already gets another one.
+    // A key's value, made where it is not there. Waits for who has it; who has it already gets another one, and so does
+    // everybody where nothing is kept.
     template <class Make>
     Held held(Key const& key, Make const& make) {
         Held held(*this, taken(key, true));
@@ -78,6 +80,7 @@ private:
         std::unique_lock<std::mutex> lock(changing_);
         auto const self = std::this_thread::get_id();
         auto entry = entries_.end();
+        if (use && !budget_) return entries_.insert(entry, Entry{key, nullptr});
         changed_.wait(lock, [&] {
             entry = find(key);
             return entry == entries_.end() || !entry->busy || entry->holder == self;

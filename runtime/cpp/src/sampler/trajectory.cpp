@@ -108,7 +108,13 @@ void Trajectory::row(std::size_t r, Stream stream, bool predicted) {
     device_.gather(slots, arena_.modulations(), at<float>(modulation_), rows, arena_.modulation_width(), stream);
     device_.gather(slots, arena_.finals(), at<float>(final_), rows, arena_.final_width(), stream);
     device_.gather(tables_.own(tables, r), tables_.s_max(tables), at<float>(s_max_), rows, 2 * blocks_, stream);
-    contexts_.at({graph, rows})->enqueue(stream);
+    Context& context = *contexts_.at({graph, rows});
+    auto const follows = [&name = graph](auto const& later) { return later.first == name; };
+    auto const next = shape_.rows.begin() + static_cast<std::ptrdiff_t>(r) + 1;
+    if (std::any_of(next, shape_.rows.end(), follows))
+        context.enqueue(stream);
+    else
+        context.enqueue_last(stream);
 
     Advance advance{};
     advance.row = {tables_.numbers(tables, r), shape_.history};

@@ -41,4 +41,6 @@ std::string read_file(std::string const& path) {
     }
 }
 
+std::string reason(int error) { return std::generic_category().message(error); }
+
 }  // namespace fdcn::impl

@@ -23,4 +23,7 @@ private:
 
 std::string read_file(std::string const& path);
 
+// The system's words for one of its numbers.
+std::string reason(int error);
+
 }  // namespace fdcn::impl

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
 #include "text/unicode_text.h"
 
@@ -104,8 +103,9 @@ std::string format_size(std::array<std::int64_t, 2> const& size) {
 std::string format_bytes(double bytes) {
     bool const large = bytes >= 1e8;
     char text[512];  // the largest double has 309 digits
-    std::snprintf(text, sizeof text, "%.1f %s", bytes / (large ? 1e9 : 1e6), large ? "GB" : "MB");
-    return text;
+    double const shown = bytes / (large ? 1e9 : 1e6);
+    auto const end = std::to_chars(text, text + sizeof text, shown, std::chars_format::fixed, 1).ptr;
+    return std::string(text, end) + (large ? " GB" : " MB");
 }
 
 bool is_printable(std::string_view text) {
