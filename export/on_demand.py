@@ -34,7 +34,9 @@ def with_engine(
             report(f"{bundle.path} has no engine for this GPU: building one, once")
             with drafting(home, "engine") as draft:
                 engine = make(bundle, resolved, draft, progress)
-                alone = dataclasses.replace(bundle.manifest, graphs={}, engines=[engine], calibration=None)
+                # A bundle has graphs: where there are none but the engine's, these stand for them.
+                graphs = engine.graphs
+                alone = dataclasses.replace(bundle.manifest, graphs=graphs, engines=[engine], calibration=None)
                 made = draft.commit(alone)
     return _joined(bundle, made)
 

@@ -51,9 +51,8 @@ def built() -> Path:
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD.parent / "cpp.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (BUILD / "CMakeCache.txt").exists():
-            in_place = "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON"  # as `make cpp`: what is installed runs where it is
-            configure(ROOT, BUILD, f"-DCMAKE_INSTALL_PREFIX={INSTALLED}", in_place)
+        in_place = "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON"  # as `make cpp`: what is installed runs where it is
+        configure(ROOT, BUILD, f"-DCMAKE_INSTALL_PREFIX={INSTALLED}", in_place)
         run("cmake", "--build", BUILD)
     return BUILD / "runtime" / "cpp"
 
