@@ -73,7 +73,7 @@ LIBRARIES = {
         "TENSORRT_ROOT",
         ("tensorrt-rtx-1.7", "tensorrt-11.4"),
         (
-            *("CMakeLists.txt", "tensorrt_plugin.cpp", "launch.h", "launch.cu", "launch_embedded.cpp"),
+            *("CMakeLists.txt", "nvcc.cmake", "tensorrt_plugin.cpp", "launch.h", "launch.cu", "launch_embedded.cpp"),
             *("entries.cu", "kernel.cuh", "shape.h", "tap.h"),
         ),
         cuda=True,

@@ -12,7 +12,7 @@ import numpy as np
 from fdcn.plugins import gpu_launch, nvrtc
 from fdcn.runtime.plan import Row
 
-SOURCE = nvrtc.Source(Path(__file__).parent / "native", "sampler.cu", ("advance.h", "philox.h"))
+SOURCE = nvrtc.Source(Path(__file__).parent / "native", "sampler.cu", ("advance.h", "philox.h", "pixels.h"))
 NAMES = ("begin", "advance", "move_rows", "to_pixels", "preview", "find_not_finite")
 THREADS = 64
 """Of a block: a latent is small, and shall lie on many multiprocessors, for some are slow at the noise's float64."""

@@ -1,4 +1,4 @@
-"""The sampler's numbers, from `data/solvers.json` and `data/neural_solver.json`.
+"""The sampler's numbers, from `data/solvers.json` and `data/neural_solver.json`; and a model that both runtimes run.
 
 Python's own library alone: `cpp/generate.py` writes the C++ runtime's tables from here on machines without NumPy.
 """
@@ -65,6 +65,11 @@ CONDITIONING_BYTES: int = _NUMBERS["host"]["conditioning_bytes"]
 """Of modulations held at a time on the host: a quarter for what the conditioner has just made, the rest for slots."""
 LARGE_RUN_BYTES: int = _NUMBERS["host"]["large_run_bytes"]
 """In C++ what the runs of a sampling on the host took is given back after it from this on; less is kept."""
+INTEGER_PRODUCT = (
+    b'\x08\x08:>\n\x18\n\x01a\n\x01b\x12\x01y"\rMatMulInteger\x12\x01g'
+    b"Z\t\n\x01a\x12\x04\n\x02\x08\x02Z\t\n\x01b\x12\x04\n\x02\x08\x03b\t\n\x01y\x12\x04\n\x02\x08\x06B\x04\n\x00\x10\n"
+)
+"""An ONNX model, y = MatMulInteger (opset 10) of a, uint8, and b, int8, of any shapes; neither runtime has ONNX."""
 
 
 @functools.cache

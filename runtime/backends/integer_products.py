@@ -5,16 +5,12 @@ import functools
 import numpy as np
 import onnxruntime as ort
 
-# MatMulInteger (opset 10) of a, uint8, and b, int8, of any shapes: this package has no ONNX to write it with.
-PRODUCT = (
-    b'\x08\x08:>\n\x18\n\x01a\n\x01b\x12\x01y"\rMatMulInteger\x12\x01g'
-    b"Z\t\n\x01a\x12\x04\n\x02\x08\x02Z\t\n\x01b\x12\x04\n\x02\x08\x03b\t\n\x01y\x12\x04\n\x02\x08\x06B\x04\n\x00\x10\n"
-)
+from fdcn.runtime.tables import INTEGER_PRODUCT
 
 
 def session() -> ort.InferenceSession:
     """A session that multiplies: a, uint8 [M, K], and b, int8 [K, N] → int32 [M, N]."""
-    return ort.InferenceSession(PRODUCT, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(INTEGER_PRODUCT, providers=["CPUExecutionProvider"])
 
 
 @functools.cache

@@ -80,9 +80,10 @@ def _sentence(name: str, text: str) -> str:
 
 
 def tables_header() -> str:
-    """The solvers' tables, and the numbers of both runtimes."""
+    """The solvers' tables, and the numbers of both runtimes, with the model that tells whether products are exact."""
     source = "data/solvers.json and data/neural_solver.json"
-    body = "\n".join([*_bundle_numbers(), "", *_request_numbers(), "", *_solver_tables(), "", *_neural_tables()])
+    parts = (_bundle_numbers(), _request_numbers(), _integer_product(), _solver_tables(), _neural_tables())
+    body = "\n\n".join("\n".join(lines) for lines in parts)
     return _header(source, ("cstddef", "cstdint", "string_view"), "tables", body + "\n")
 
 
@@ -122,6 +123,15 @@ def _request_numbers() -> list[str]:
         f"inline constexpr double kAllowance = {_double(tables.ALLOWANCE)};",
         f"inline constexpr double kSMaxUntil = {_double(tables.S_MAX_UNTIL)};",
         f"inline constexpr int kOuterBlocks = {tables.OUTER_BLOCKS};",
+    ]
+
+
+def _integer_product() -> list[str]:
+    from fdcn.runtime import tables
+
+    return [
+        "// A model for ONNX Runtime, y = MatMulInteger of a, uint8, and b, int8, of any shapes.",
+        _array("unsigned char", "kIntegerProduct", map(str, tables.INTEGER_PRODUCT)),
     ]
 
 

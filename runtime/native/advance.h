@@ -1,5 +1,6 @@
-// One row of a sampler's plan, four elements at a time: the arithmetic of runtime/advance.py, in its order and with its
-// roundings. For a GPU and for a CPU; a host build needs -ffp-contract=off.
+// Where a sampler's trajectory starts, and one row of its plan, four elements at a time: the arithmetic of
+// runtime/advance.py, in its order and with its roundings. For a GPU and for a CPU; a host build needs
+// -ffp-contract=off.
 #pragma once
 
 #include "philox.h"
@@ -73,6 +74,31 @@ private:
     struct alignas(16) Four {
         float of[4];
     };
+};
+
+// Where a trajectory starts: `noise` where it is given, else each image's draw 0 of step 0. Both base and point begin
+// there, and the network's first input is `passes` copies of it. Tensors are float32 [images, elements].
+struct Begin {
+    float const* noise;               // may be null
+    unsigned long long const* seeds;  // one an image
+    float* base;
+    float* point;
+    float* input;  // the network's, `passes` of them behind one another
+    long long images, elements;
+    int passes;
+
+    FDCN_BOTH bool vectors() const { return aligned(noise) && aligned(base) && aligned(point) && aligned(input); }
+
+    FDCN_BOTH void operator()(Quad const& quad) const {
+        float x[4];
+        if (noise)
+            quad.read(noise, x);
+        else
+            quad.draw(seeds, 0, 0, x);
+        quad.write(base, x);
+        quad.write(point, x);
+        for (int pass = 0; pass < passes; ++pass) quad.write(input + pass * images * elements, x);
+    }
 };
 
 // A row's numbers as they lie in memory: base [m + 4], point [m + 4], weights [kPasses][guided, rest], predicted [2].

@@ -1,28 +1,19 @@
 // The sampler outside the network, on a GPU. Guidance, seeds and coefficients are read from the device's memory, so that
 // a CUDA graph of these kernels serves any of them. Images lie behind one another, each float32 of `elements`.
 #include "advance.h"
+#include "pixels.h"
 
 using fdcn::Quad;
 
 __device__ inline long long first_index() { return 1ll * blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ inline long long stride() { return 1ll * gridDim.x * blockDim.x; }
 
-// Where a trajectory starts: `noise` where it is given, else each image's draw 0 of step 0. Both base and point begin
-// there, and the network's first input is `passes` copies of it.
+// Where a trajectory starts: see advance.h.
 extern "C" __global__ void fdcn_begin(float const* noise, unsigned long long const* seeds, float* base, float* point,
                                       float* input, long long images, long long elements, int passes) {
-    bool const vectors = fdcn::aligned(noise) && fdcn::aligned(base) && fdcn::aligned(point) && fdcn::aligned(input);
-    for (long long i = first_index(); i < images * Quad::in(elements); i += stride()) {
-        Quad const quad(i, elements, vectors);
-        float x[4];
-        if (noise)
-            quad.read(noise, x);
-        else
-            quad.draw(seeds, 0, 0, x);
-        quad.write(base, x);
-        quad.write(point, x);
-        for (int pass = 0; pass < passes; ++pass) quad.write(input + pass * images * elements, x);
-    }
+    fdcn::Begin const begin{noise, seeds, base, point, input, images, elements, passes};
+    bool const vectors = begin.vectors();
+    for (long long i = first_index(); i < images * Quad::in(elements); i += stride()) begin(Quad(i, elements, vectors));
 }
 
 // One row of a plan: see advance.h. `row` has its numbers, `outputs` m tensors.
@@ -55,16 +46,13 @@ extern "C" __global__ void fdcn_move_rows(int const* numbers, float const* from,
 }
 
 // A picture in about [-1, 1], [images, channels, rows, columns], as bytes [images, height, width, channels], cropped:
-// runtime/images.to_pixels. What is no number becomes 0.
+// runtime/images.to_pixels.
 extern "C" __global__ void fdcn_to_pixels(float const* picture, unsigned char* pixels, long long images, int channels,
                                           int rows, int columns, int height, int width) {
     for (long long i = first_index(); i < images * height * width; i += stride()) {
         long long const image = i / (1ll * height * width), y = i / width % height, x = i % width;
-        for (int c = 0; c < channels; ++c) {
-            float const value = picture[((image * channels + c) * rows + y) * columns + x];
-            float const level = rintf(fdcn::product(fdcn::sum(value, 1.0f), 127.5f));
-            pixels[i * channels + c] = level > 0.0f ? (level < 255.0f ? static_cast<unsigned char>(level) : 255) : 0;
-        }
+        for (int c = 0; c < channels; ++c)
+            pixels[i * channels + c] = fdcn::level(picture[((image * channels + c) * rows + y) * columns + x]);
     }
 }
 
@@ -76,8 +64,7 @@ extern "C" __global__ void fdcn_preview(float const* latent, float* picture, lon
     for (long long i = first_index(); i < images * 3 * height * width; i += stride()) {
         long long const image = i / (3 * height * width), y = i / width % height / factor, x = i % width / factor;
         int const channel = channels < 3 ? 0 : static_cast<int>(i / (height * width) % 3);
-        float const shown = latent[((image * channels + channel) * rows + y) * columns + x] / 3.0f;
-        picture[i] = shown < -1.0f ? -1.0f : shown > 1.0f ? 1.0f : shown;
+        picture[i] = fdcn::shade(latent[((image * channels + channel) * rows + y) * columns + x]);
     }
 }
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from fdcn.runtime import tables
 from fdcn.runtime.backends import integer_products, onnxrt
 
 VNNI = {"avx512_vnni", "avx_vnni", "avx512vnni"}
@@ -18,7 +19,7 @@ def test_the_product_is_what_onnx_would_write():
     a, b, y = (helper.make_tensor_value_info(name, kind, None) for name, kind in types.items())
     graph = helper.make_graph([helper.make_node("MatMulInteger", ["a", "b"], ["y"])], "g", [a, b], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=8)
-    assert model.SerializeToString() == integer_products.PRODUCT
+    assert model.SerializeToString() == tables.INTEGER_PRODUCT
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(0, 9))
@@ -45,7 +46,7 @@ def test_exact_products_are_asked_for_where_others_saturate(monkeypatch, saturat
         """A session of such a processor."""
 
         def __init__(self, model, providers):
-            assert model == integer_products.PRODUCT
+            assert model == tables.INTEGER_PRODUCT
 
         def run(self, outputs, feeds):
             a, b = (feeds[name].astype(np.int64) for name in "ab")

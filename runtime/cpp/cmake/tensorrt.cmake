@@ -1,26 +1,12 @@
 # The backend for TensorRT: what needs headers of CUDA and TensorRT, the sampler's kernels, and the operator's plugin as
-# part of the library. Not CMake's own support of CUDA: that does not find its way in pip's packages of nvcc.
+# part of the library.
 if(NOT NVCC)
   find_program(NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin
                DOC "CUDA's compiler" REQUIRED)
 endif()
 set(FDCN_CUDA_ARCHITECTURES 75 80 86 89 90 100 120 CACHE STRING "What NVCC compiles for, of those that it knows")
-get_filename_component(CUDA_ROOT "${NVCC}" REALPATH)
-get_filename_component(CUDA_ROOT "${CUDA_ROOT}/../.." ABSOLUTE)
-find_library(CUDART cudart_static PATHS "${CUDA_ROOT}" NO_DEFAULT_PATH REQUIRED
-             PATH_SUFFIXES lib64 lib targets/x86_64-linux/lib targets/sbsa-linux/lib)
-# Machine code for every architecture that this nvcc knows, and PTX of the newest, which drivers of newer GPUs finish.
-execute_process(COMMAND "${NVCC}" --list-gpu-arch OUTPUT_VARIABLE known COMMAND_ERROR_IS_FATAL ANY)
-foreach(architecture IN LISTS FDCN_CUDA_ARCHITECTURES)
-  if(known MATCHES "compute_${architecture}\n")
-    set(newest ${architecture})
-    list(APPEND FDCN_CUDA_CODE -gencode=arch=compute_${architecture},code=sm_${architecture})
-  endif()
-endforeach()
-if(NOT newest)
-  message(FATAL_ERROR "${NVCC} compiles for none of ${FDCN_CUDA_ARCHITECTURES}")
-endif()
-list(APPEND FDCN_CUDA_CODE -gencode=arch=compute_${newest},code=compute_${newest})
+include("${FDCN_ROOT}/plugins/native/nvcc.cmake")
+fdcn_ask_nvcc("${FDCN_CUDA_ARCHITECTURES}")
 
 # Compile a .cu file, and add it to targets. It is named among the objects, too, of which TARGET_OBJECTS leaves it out.
 macro(fdcn_add_kernels file)
@@ -28,7 +14,7 @@ macro(fdcn_add_kernels file)
   set(object "${CMAKE_CURRENT_BINARY_DIR}/${name}.cu.o")
   add_custom_command(
     OUTPUT "${object}"
-    COMMAND "${NVCC}" -c "${file}" -o "${object}" -std=c++17 -O3 ${FDCN_CUDA_CODE} --threads 0
+    COMMAND "${NVCC}" -c "${file}" -o "${object}" -std=c++17 -O3 ${CUDA_CODE} --threads 0
             "-I$<JOIN:$<TARGET_PROPERTY:fdcn_settings,INTERFACE_INCLUDE_DIRECTORIES>,;-I>"
             "$<$<BOOL:${FDCN_WARNINGS_AS_ERRORS}>:-Werror;all-warnings;-Xcompiler=-Werror>"
             -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra -MD -MF "${object}.d"

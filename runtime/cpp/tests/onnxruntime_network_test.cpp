@@ -9,6 +9,7 @@
 
 #include "onnxruntime/integer_products.h"
 #include "onnxruntime/network.h"
+#include "refused.h"
 #include "sampler/sampler.h"
 #include "text/file.h"
 
@@ -34,17 +35,6 @@ Batch batch_of(Manifest const& m, std::vector<std::int64_t> labels, std::int64_t
 }
 
 void nothing(std::int64_t) {}
-
-// The sentence of the Error that something throws.
-template <class Work>
-std::string refused(Work const& work) {
-    try {
-        work();
-    } catch (Error const& error) {
-        return error.what();
-    }
-    return "nothing was refused";
-}
 
 TEST(OnnxNetwork, SaysWhatRuns) {
     OnnxNetwork network(bundle());

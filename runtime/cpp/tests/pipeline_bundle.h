@@ -52,17 +52,6 @@ inline void expect_close(Images const& got, Images const& want, float within = k
     ASSERT_EQ(got.height(), want.height());
 }
 
-// What `call` throws, as text.
-template <class Call>
-std::string refused(Call&& call) {
-    try {
-        call();
-    } catch (Error const& error) {
-        return error.what();
-    }
-    return "nothing was thrown";
-}
-
 // Progress that lets a run begin and then holds it until it is let go.
 class Held {
 public:

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pipeline_bundle.h"
+#include "refused.h"
 
 namespace fdcn {
 namespace {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline_bundle.h"
+#include "refused.h"
 
 namespace fdcn {
 namespace {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "pipeline_bundle.h"
+#include "refused.h"
 
 namespace fdcn {
 namespace {

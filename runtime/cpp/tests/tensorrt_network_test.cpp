@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "refused.h"
 #include "sampler/host_device.h"
 #include "tensorrt/profiles.h"
 
@@ -102,16 +103,6 @@ protected:
     Engine engine_{};
 };
 
-template <class Work>
-std::string refusal(Work const& work) {
-    try {
-        work();
-    } catch (Error const& error) {
-        return error.what();
-    }
-    return "";
-}
-
 std::string const again =
     "fdcn build " FDCN_TEST_BUNDLE
     " --fp16 --gpu sm_86,sm_89 --profile 8x8x1:28x28x2:56x56x4 --profile 8x8x1:84x28x2:84x84x2";
@@ -127,20 +118,20 @@ TEST_F(EngineTest, SaysOutsideWhichProfilesASizeLies) {
 
 TEST_F(EngineTest, ProfilesAreThoseOfTheManifest) {
     engine_.target->profiles = {first};
-    EXPECT_EQ(refusal([&] { network(); }),
+    EXPECT_EQ(refused([&] { network(); }),
               "the engine in " FDCN_TEST_BUNDLE
               "/denoiser.engine has profiles 8x8x1:28x28x2:56x56x4 8x8x1:84x28x2:84x84x2, the manifest says "
               "8x8x1:28x28x2:56x56x4; build it again: fdcn build " FDCN_TEST_BUNDLE
               " --fp16 --gpu sm_86,sm_89 --profile 8x8x1:28x28x2:56x56x4 --plugin library --workspace 1024");
     engine_.target->profiles.clear();
-    EXPECT_NE(refusal([&] { network(); }).find("the manifest says none;"), std::string::npos);
+    EXPECT_NE(refused([&] { network(); }).find("the manifest says none;"), std::string::npos);
 }
 
 TEST_F(EngineTest, EveryGraphOfTheTrajectoryHasTheSameProfiles) {
     engine_.step_groups = {{0.5, "denoiser"}, {1.0, "denoiser-2"}};
     network();
     engine_.graphs.erase("denoiser-2");
-    EXPECT_EQ(refusal([&] { engine_files(*bundle_, engine_); }),
+    EXPECT_EQ(refused([&] { engine_files(*bundle_, engine_); }),
               "engine key of " FDCN_TEST_BUNDLE " lacks a graph; build it again: " + again +
                   " --plugin library --workspace 1024");
 }
@@ -149,7 +140,7 @@ TEST_F(EngineTest, AsManyAreSampledTogetherAsAProfileTakes) {
     EngineNetwork one = network();
     EXPECT_EQ(one.together(batch(1, {28, 28})), 2);
     EXPECT_EQ(one.together(batch(9, {84, 84})), 1);
-    EXPECT_EQ(refusal([&] { one.together(batch(3, {85, 28})); }),
+    EXPECT_EQ(refused([&] { one.together(batch(3, {85, 28})); }),
               std::string(one.outside("denoiser", 6, {85, 28}).what()));
 }
 

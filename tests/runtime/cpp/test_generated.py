@@ -59,6 +59,7 @@ int main(int count, char** arguments) {
         for (int i = 0; i < steps; ++i)
             for (int j = 0; j <= i; ++j) tell(steps, lengths[i], weights[i * (i + 1) / 2 + j]);
     for (auto const& [precision, number] : tables::kFirst) tell(precision.size(), number);
+    for (unsigned char byte : tables::kIntegerProduct) tell(byte);
     std::puts("");
     for (auto const& name : tables::kSolvers) std::printf("%s ", name.data());
     for (auto const& [precision, option] : tables::kOptions) std::printf("%s %s ", precision.data(), option.data());
@@ -149,6 +150,7 @@ def test_every_number_is_the_same(told: list[list[list[float]]]) -> None:
         for weight in row
     ]
     wanted += [[len(precision), first] for precision, first in gpu.FIRST.items()]
+    wanted += [[byte] for byte in tables.INTEGER_PRODUCT]
     assert rest == wanted
 
 

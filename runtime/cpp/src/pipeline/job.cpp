@@ -5,7 +5,6 @@
 
 #include "messages.h"
 #include "pipeline/images.h"
-#include "sampler/batch_shape.h"
 #include "text/python_text.h"
 
 namespace fdcn::impl {
@@ -55,7 +54,7 @@ Batch part(Batch const& batch, std::int64_t first, std::int64_t last) {
     one.seeds.assign(batch.seeds.begin() + first, batch.seeds.begin() + last);
     if (batch.noise) {
         auto const& whole = batch.noise->data;
-        one.noise->data = {whole, whole.get() + first * BatchShape::of(batch).elements()};
+        one.noise->data = {whole, whole.get() + first * batch.elements()};
         one.noise->shape[0] = last - first;
     }
     return one;
@@ -91,7 +90,7 @@ struct Pieces {
 // The parts of a batch, sampled, and what each job has of them.
 class Made {
 public:
-    explicit Made(Batch const& batch) : batch_(batch) { latents_.size = BatchShape::of(batch).elements(); }
+    explicit Made(Batch const& batch) : batch_(batch) { latents_.size = batch.elements(); }
 
     void add(Sampled sampled, std::int64_t images) {
         channels_ = sampled.channels;

@@ -24,6 +24,8 @@ struct Batch {
     std::int64_t preview_every = 0;
     bool on_device = false;
     std::optional<void*> stream;
+
+    std::int64_t elements() const { return latent[0] * latent[1] * latent[2]; }  // of an image's latent
 };
 
 // Memory of the host or of the device, whichever the batch asked for.

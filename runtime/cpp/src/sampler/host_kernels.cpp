@@ -3,24 +3,16 @@
 #include <cmath>
 #include <cstring>
 
+#include "native/pixels.h"
 #include "sampler/host_device.h"
 
 namespace fdcn::impl {
 
 void HostDevice::begin(float const* noise, unsigned long long const* seeds, float* base, float* point, float* latent,
                        std::int64_t images, std::int64_t elements, int passes, Stream) {
-    bool const vectors = aligned(noise) && aligned(base) && aligned(point) && aligned(latent);
-    for (std::int64_t i = 0; i < images * Quad::in(elements); ++i) {
-        Quad const quad(i, elements, vectors);
-        float x[4];
-        if (noise)
-            quad.read(noise, x);
-        else
-            quad.draw(seeds, 0, 0, x);
-        quad.write(base, x);
-        quad.write(point, x);
-        for (int pass = 0; pass < passes; ++pass) quad.write(latent + pass * images * elements, x);
-    }
+    Begin const begin{noise, seeds, base, point, latent, images, elements, passes};
+    bool const vectors = begin.vectors();
+    for (std::int64_t i = 0; i < images * Quad::in(elements); ++i) begin(Quad(i, elements, vectors));
 }
 
 void HostDevice::advance(Advance const& advance, Stream) {
@@ -51,12 +43,8 @@ void HostDevice::to_pixels(float const* picture, std::uint8_t* pixels, std::int6
     for (std::int64_t image = 0; image < images; ++image)
         for (std::int64_t y = 0; y < height; ++y)
             for (std::int64_t x = 0; x < width; ++x)
-                for (std::int64_t c = 0; c < channels; ++c) {
-                    float const value = picture[((image * channels + c) * rows + y) * columns + x];
-                    float const level = std::rint(product(sum(value, 1.0f), 127.5f));
-                    // What is no number becomes 0.
-                    *pixels++ = level > 0.0f ? static_cast<std::uint8_t>(std::min(level, 255.0f)) : 0;
-                }
+                for (std::int64_t c = 0; c < channels; ++c)
+                    *pixels++ = level(picture[((image * channels + c) * rows + y) * columns + x]);
 }
 
 void HostDevice::latent_preview(float const* latent, float* picture, std::int64_t images,
@@ -66,10 +54,8 @@ void HostDevice::latent_preview(float const* latent, float* picture, std::int64_
         for (std::int64_t c = 0; c < 3; ++c) {
             float const* const from = latent + (image * channels + (channels < 3 ? 0 : c)) * rows * columns;
             for (std::int64_t y = 0; y < rows * factor; ++y)
-                for (std::int64_t x = 0; x < columns * factor; ++x) {
-                    float const shown = from[y / factor * columns + x / factor] / 3.0f;
-                    *picture++ = shown < -1.0f ? -1.0f : shown > 1.0f ? 1.0f : shown;
-                }
+                for (std::int64_t x = 0; x < columns * factor; ++x)
+                    *picture++ = shade(from[y / factor * columns + x / factor]);
         }
 }
 

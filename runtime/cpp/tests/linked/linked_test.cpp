@@ -6,6 +6,7 @@
 #include <fstream>
 #include <random>
 
+#include "../refused.h"
 #include "contract.h"
 #include "fdcn/fdcn.hpp"
 #include "tensorrt/engine/log.h"
@@ -18,16 +19,6 @@ namespace fdcn::impl {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class Work>
-std::string refusal(Work const& work) {
-    try {
-        work();
-    } catch (Error const& error) {
-        return error.what();
-    }
-    return "";
-}
 
 TEST(Linked, KnowsItsVersionWhole) {
     Installed const found = installed_tensorrt();
@@ -60,7 +51,7 @@ TEST(Linked, TheFirstErrorIsSaidInOneLineAndOnce) {
 // TensorRT starts without a driver in some versions, and says why it does not in the others.
 TEST(Linked, WhatIsNoEngineIsRefusedWithTheReason) {
     std::shared_ptr<nvinfer1::IRuntime> runtime;
-    std::string const unstarted = refusal([&] { runtime = open_runtime(); });
+    std::string const unstarted = refused([&] { runtime = open_runtime(); });
     if (runtime == nullptr) {
         EXPECT_EQ(unstarted.rfind("TensorRT does not start: ", 0), 0u) << unstarted;
         EXPECT_EQ(unstarted.find("it gave no reason"), std::string::npos) << unstarted;
@@ -69,12 +60,12 @@ TEST(Linked, WhatIsNoEngineIsRefusedWithTheReason) {
     fs::path const file = fs::temp_directory_path() / ("fdcn-" + std::to_string(std::random_device()()) + ".engine");
     for (std::string const& content : {std::string(), std::string("no engine"), std::string(4096, '\0')}) {
         std::ofstream(file, std::ios::binary) << content;
-        std::string const said = refusal([&] { TrtGraph("denoiser", file.string(), runtime); });
+        std::string const said = refused([&] { TrtGraph("denoiser", file.string(), runtime); });
         EXPECT_EQ(said.rfind("TensorRT cannot load " + file.string() + ": ", 0), 0u) << said;
         EXPECT_EQ(said.find("it gave no reason"), std::string::npos) << said;
     }
     fs::remove(file);
-    EXPECT_NE(refusal([&] { TrtGraph("denoiser", file.string(), runtime); }).find("it cannot be read"),
+    EXPECT_NE(refused([&] { TrtGraph("denoiser", file.string(), runtime); }).find("it cannot be read"),
               std::string::npos);
 }
 
@@ -84,10 +75,10 @@ TEST(Linked, WithoutAGpuTheBackendSaysSo) {
     Options options;
     EXPECT_EQ(open_tensorrt(bundle, options), nullptr);
     options.backend = "tensorrt";
-    EXPECT_EQ(refusal([&] { open_tensorrt(bundle, options); }),
+    EXPECT_EQ(refused([&] { open_tensorrt(bundle, options); }),
               "TensorRT needs an NVIDIA GPU, and there is none here; run with --backend onnxruntime");
     options.device = 1;
-    EXPECT_EQ(refusal([&] { open_tensorrt(bundle, options); }),
+    EXPECT_EQ(refused([&] { open_tensorrt(bundle, options); }),
               "there is no GPU 1: this machine has no NVIDIA GPU that CUDA sees; leave the device out; or run on the "
               "CPU: --backend onnxruntime");
 }

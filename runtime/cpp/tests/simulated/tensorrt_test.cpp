@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "../refused.h"
 #include "equipped.h"
 #include "fdcn/fdcn.hpp"
 #include "simulated_gpu.h"
@@ -29,16 +30,6 @@ Options on(std::string backend) {
     Options options;
     options.backend = std::move(backend);
     return options;
-}
-
-template <class Work>
-std::string refusal(Work const& work) {
-    try {
-        work();
-    } catch (Error const& error) {
-        return error.what();
-    }
-    return "";
 }
 
 // Run until a run is the launch of a graph.
@@ -156,7 +147,7 @@ TEST_F(Simulated, NoiseAndResultsLieWhereTheyAreWantedAndACallersStreamIsFollowe
             for (std::size_t i = 0; i < latents.size(); ++i) ASSERT_EQ(latents[i], wanted.latents()[i]) << i;
         }
         asked.noise = Noise::borrowed(noise.data(), {2, 1, 8, 8}, true);
-        EXPECT_EQ(refusal([&] { gpu.run(asked); }),
+        EXPECT_EQ(refused([&] { gpu.run(asked); }),
                   "the noise is on the CPU; wanted float32 [2, 1, 8, 8] on GPU 0, contiguous");
     }
     own.free(there);
@@ -209,7 +200,7 @@ TEST_F(Simulated, SaysOutsideWhichProfileASizeLies) {
     Pipeline const gpu = Pipeline::load(bundle());
     Request asked = request("euler", 2);
     asked.width = 40;
-    EXPECT_EQ(without(refusal([&] { gpu.run(asked); })),
+    EXPECT_EQ(without(refused([&] { gpu.run(asked); })),
               "40x8x4 (width, height, batch) is outside every profile of the float32 engine for sm_86; the nearest is "
               "2x2x1:8x8x2:16x16x8. Add one: fdcn build B --profile 2x2x1:8x8x2:16x16x8 --profile "
               "40x8x1:40x8x4:40x8x4 --plugin library");
@@ -245,7 +236,7 @@ TEST_F(Simulated, PreparedShapesMakeRoomAndThenMemoryIsShort) {
     simulated::set_memory(after.total - before.free);
     Request asked = request("euler", 2);
     asked.width = asked.height = 16;
-    std::string const said = refusal([&] { gpu.run(asked); });
+    std::string const said = refused([&] { gpu.run(asked); });
     EXPECT_EQ(said.rfind("the GPU's memory does not suffice for 2 images of 16x16: ", 0), 0u) << said;
 }
 
@@ -253,7 +244,7 @@ TEST_F(Simulated, AnEngineThatTensorRTRefusesSaysWhy) {
     auto plans = kPlans;
     plans["denoiser"] = "damaged";
     std::string const path = bundle(plans);
-    EXPECT_EQ(without(refusal([&] { Pipeline::load(path); })),
+    EXPECT_EQ(without(refused([&] { Pipeline::load(path); })),
               "TensorRT cannot load B/engine-0/denoiser.engine: Serialization assertion stdVersionRead == 1 failed.; "
               "build it again, or run with --backend onnxruntime");
 }
@@ -262,7 +253,7 @@ TEST_F(Simulated, AnEngineIsWhatTheManifestSays) {
     auto plans = kPlans;
     plans["denoiser"] = "denoiser 1 2 2 2 8 8 8 16 18";
     std::string const path = bundle(plans);
-    EXPECT_EQ(without(refusal([&] { Pipeline::load(path); })),
+    EXPECT_EQ(without(refused([&] { Pipeline::load(path); })),
               "the engine in B/engine-0/denoiser.engine has profiles 2x2x1:8x8x2:18x16x8, the manifest says "
               "2x2x1:8x8x2:16x16x8; build it again: fdcn build B --profile 2x2x1:8x8x2:16x16x8 --plugin library");
 }
@@ -270,13 +261,13 @@ TEST_F(Simulated, AnEngineIsWhatTheManifestSays) {
 TEST_F(Simulated, ADamagedFileIsRefusedBeforeTensorRTSeesIt) {
     std::string const path = bundle();
     std::ofstream(folder_ / "engine-0" / "denoiser.engine", std::ios::app) << "x";
-    EXPECT_NE(refusal([&] { Pipeline::load(path); }).find("bytes, the manifest says"), std::string::npos);
+    EXPECT_NE(refused([&] { Pipeline::load(path); }).find("bytes, the manifest says"), std::string::npos);
 }
 
 TEST_F(Simulated, WithoutRoomForTheActivationsTheDeviceSaysSo) {
     std::string const path = bundle();
     simulated::set_memory(100);
-    EXPECT_EQ(refusal([&] { Pipeline::load(path); }),
+    EXPECT_EQ(refused([&] { Pipeline::load(path); }),
               "the GPU's memory does not suffice for the network's activations: 0.0 MB are needed, 0.0 MB are free; "
               "free some, or take a smaller size or count");
 }
@@ -284,18 +275,18 @@ TEST_F(Simulated, WithoutRoomForTheActivationsTheDeviceSaysSo) {
 TEST_F(Simulated, WithoutAGpuAutoTakesTheOtherBackend) {
     simulated::simulated_driver(13000, 100);
     EXPECT_EQ(Pipeline::load(bundle()).backend().rfind("ONNX Runtime", 0), 0u);
-    EXPECT_EQ(refusal([&] { Pipeline::load(folder_.string(), on("tensorrt")); }),
+    EXPECT_EQ(refused([&] { Pipeline::load(folder_.string(), on("tensorrt")); }),
               "TensorRT needs an NVIDIA GPU, and there is none here; run with --backend onnxruntime");
 }
 
 TEST_F(Simulated, ABrokenOrOldDriverIsSaid) {
     std::string const path = bundle();
     simulated::simulated_driver(13000, 999);
-    EXPECT_EQ(refusal([&] { Pipeline::load(path); }),
+    EXPECT_EQ(refused([&] { Pipeline::load(path); }),
               "NVIDIA's driver does not work (cuInit: unknown error (999)); install it again, or restart the machine; "
               "or run on the CPU: --backend onnxruntime");
     simulated::simulated_driver(12020, 0);
-    EXPECT_NE(refusal([&] { Pipeline::load(path); }).find("needs a driver for CUDA 13"), std::string::npos);
+    EXPECT_NE(refused([&] { Pipeline::load(path); }).find("needs a driver for CUDA 13"), std::string::npos);
 }
 
 }  // namespace
