@@ -1,6 +1,8 @@
 """One request on its way to pictures, and the batches that make it; others of its kind may share them."""
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -15,6 +17,9 @@ from fdcn.sizes import format_size
 
 Progress = Callable[[int, int], None]
 """Told how many evaluations of the network are done, and how many there are."""
+Preview = Callable[[int, int, np.ndarray], None]
+"""Told how many evaluations are done, the index of the first picture shown, and the final pictures that it and those
+after it are heading for: uint8 [B, H, W, C]."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +30,7 @@ class Job:
     batch: Batch
     names: list[str]
     progress: Progress
+    preview: Preview
 
     @property
     def images(self) -> int:
@@ -35,64 +41,89 @@ class Job:
     def kind(self) -> Hashable | None:
         """What the plan and the size follow from; None for a request whose arrays or device are its own."""
         b, r = self.batch, self.request
-        if b.noise is not None or b.preview_every or b.on_device or b.stream is not None:
+        if b.noise is not None or b.on_device or b.stream is not None:
             return None
-        return r.size, r.solver, r.steps, r.last_step, r.guidance, r.s_max_adjust
+        return r.size, r.solver, r.steps, r.last_step, r.guidance, r.s_max_adjust, b.preview_every
 
 
 class _Listeners:
-    """The progress of jobs that are sampled together: one that raises fails alone, and all of them end the run."""
+    """Who is told of jobs that are sampled together: one that raises fails alone, and all of them end the run."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
+        starts = itertools.accumulate((job.images for job in jobs), initial=0)
+        self.images = [slice(a, b) for a, b in itertools.pairwise(starts)]
+        """Of each job, its part of the whole batch."""
         self.failures: dict[int, BaseException] = {}
+        self._frames: list[dict[int, list[np.ndarray]]] = [{} for _ in jobs]
 
-    def __call__(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int) -> None:
+        """Tell all."""
         for i, job in enumerate(self._jobs):
-            if i not in self.failures:
-                try:
-                    job.progress(done, total)
-                except BaseException as error:  # also an interrupt: it ends this one
-                    self.failures[i] = error
-                    if len(self.failures) == len(self._jobs):
-                        raise
+            self._tell(i, functools.partial(job.progress, done, total))
+
+    def show(self, done: int, r: int, first: int, pixels: np.ndarray) -> None:
+        """Show each its own of the pictures from `first` on, at evaluation `r` of theirs, and keep them."""
+        for i, (job, own) in enumerate(zip(self._jobs, self.images, strict=True)):
+            start, end = max(own.start, first), min(own.stop, first + len(pixels))
+            if start < end:
+                # Copies, so that one request's pictures do not keep the others' alive.
+                shown = pixels if len(self._jobs) == 1 else pixels[start - first : end - first].copy()
+                self._frames[i].setdefault(r, []).append(shown)
+                self._tell(i, functools.partial(job.preview, done, start - own.start, shown))
+
+    def previews(self, i: int) -> list[np.ndarray]:
+        """What was shown to a job, by evaluation: all of its pictures each time."""
+        return [_concatenated(parts) for parts in self._frames[i].values()]
+
+    def _tell(self, i: int, what: Callable[[], None]) -> None:
+        if i in self.failures:
+            return
+        try:
+            what()
+        except BaseException as error:  # also an interrupt: it ends this one
+            self.failures[i] = error
+            if len(self.failures) == len(self._jobs):
+                raise
 
 
 def sample(
     sampler: Sampler, jobs: Sequence[Job], check: Callable[[], None] = lambda: None
 ) -> list[Images | BaseException]:
-    """Sample jobs of one kind: the pictures of each, or what its progress raised.
+    """Sample jobs of one kind: the pictures of each, or what its progress or preview raised.
 
     `check` is called after each evaluation too, and may raise. Raises what concerns all of them.
     """
     whole, listeners = _joined([job.batch for job in jobs]), _Listeners(jobs)
     parts, rows = split(sampler, whole), len(whole.plan.rows)
-    made = []
+    made, first = [], 0
     try:
         for b, part in enumerate(parts):
 
             def done(r: int, before: int = b * rows) -> None:
                 check()
-                listeners(before + r, rows * len(parts))
+                listeners.progress(before + r, rows * len(parts))
 
-            made.append(sampler.sample(part, done))
+            def show(r: int, pixels: np.ndarray, before: int = b * rows, first: int = first) -> None:
+                listeners.show(before + r, r, first, pixels)
+
+            made.append(sampler.sample(part, done, show))
+            first += len(part.labels)
     except BaseException:
         if len(listeners.failures) < len(jobs):
             raise
         return [listeners.failures[i] for i in range(len(jobs))]
     pixels = _concatenated([part.pixels for part in made])
     latents = _concatenated([part.latents for part in made])
-    previews = [np.concatenate(frame) for frame in zip(*(part.previews for part in made), strict=True)]
+    if len(jobs) == 1 and not listeners.failures:
+        return [Images(pixels, latents, listeners.previews(0), jobs[0].request, jobs[0].names)]
     results: list[Images | BaseException] = []
-    start = 0
-    for i, job in enumerate(jobs):
-        own = slice(start, start := start + job.images)
+    for i, (job, own) in enumerate(zip(jobs, listeners.images, strict=True)):
         if i in listeners.failures:
             results.append(listeners.failures[i])
-        elif len(jobs) == 1:
-            results.append(Images(pixels, latents, previews, job.request, job.names))
-        else:  # copies, so that one request's pictures do not keep the others' alive
-            results.append(Images(pixels[own].copy(), latents[own].copy(), [], job.request, job.names))
+        else:  # copies, as above
+            own_pixels, own_latents = pixels[own].copy(), latents[own].copy()
+            results.append(Images(own_pixels, own_latents, listeners.previews(i), job.request, job.names))
     return results
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ from fdcn.runtime.backends import open_backend
 from fdcn.runtime.backends.base import Backend, Batch, HasSampler, HasStepGroups, Sampler
 from fdcn.runtime.gate import Gate
 from fdcn.runtime.images import Images
-from fdcn.runtime.job import Job, Progress
+from fdcn.runtime.job import Job, Preview, Progress
 from fdcn.runtime.plan import SamplerPlan, sampler_plan
 from fdcn.runtime.request import Request, label_names
 from fdcn.runtime.s_max import adjusted_blocks
@@ -32,15 +33,26 @@ def load(
     device: int | None = None,
     warmup: Sequence[tuple[int, int, int]] = (),
     allow_bundled_code: bool = False,
+    max_batch: int | None = None,
+    max_delay: float = 0.0,
 ) -> "Pipeline":
     """Open a bundle for sampling on "auto", "onnxruntime" or "tensorrt".
 
     `device` is the number of the GPU, the first by default. `warmup` lists (width, height, images) that are to be fast
     from the first time on, with the bundle's solver, steps and guidance. `allow_bundled_code` lets an engine's plugin
-    library be loaded from the bundle itself, where none is installed.
+    library be loaded from the bundle itself, where none is installed. `max_batch` and `max_delay` are for `submit`: the
+    most images of several requests in a batch, by default as many as suit the machine, and the seconds that a request
+    may wait for others to fill it.
     Raises FdcnError where that cannot be done.
     """
-    pipe = Pipeline(Bundle.open(path), backend, device=device, allow_bundled_code=allow_bundled_code)
+    pipe = Pipeline(
+        Bundle.open(path),
+        backend,
+        device=device,
+        allow_bundled_code=allow_bundled_code,
+        max_batch=max_batch,
+        max_delay=max_delay,
+    )
     try:
         pipe.warm_up(warmup)
     except BaseException:
@@ -62,7 +74,14 @@ class Pipeline:
         *,
         device: int | None = None,
         allow_bundled_code: bool = False,
+        max_batch: int | None = None,
+        max_delay: float = 0.0,
     ) -> None:
+        """See `load`."""
+        if max_batch is not None and max_batch < 1:
+            raise FdcnError(say("pipeline.max_batch", most=max_batch))
+        if not 0 <= max_delay < math.inf:
+            raise FdcnError(say("pipeline.max_delay", delay=max_delay))
         self.bundle = bundle
         with contextlib.ExitStack() as closing:
             self.backend: Backend
@@ -76,8 +95,9 @@ class Pipeline:
             self._gate = Gate("the pipeline", closing.pop_all().close)
         # It knows the sampler, not the pipeline: so this can be collected, and the thread ends with its work.
         self._worker: Worker[Job, Images] = Worker(
-            functools.partial(_together, self._gate, self._sampler),
+            functools.partial(_together, self._gate, self._sampler, max_batch),
             functools.partial(_sample, self._gate, self._sampler),
+            max_delay,
         )
         weakref.finalize(self, self._worker.finish)
 
@@ -98,6 +118,7 @@ class Pipeline:
         s_max_adjust: bool | None = None,
         noise: Any | None = None,
         preview_every: int = 0,
+        preview: Preview = lambda done, first, pixels: None,
         progress: Progress = lambda done, total: None,
         on_device: bool = False,
         stream: int | None = None,
@@ -115,6 +136,7 @@ class Pipeline:
             noise: initial latent [images, C, h, w]; it sets the size and the number of images. A NumPy array or any
                 with `__dlpack__`, for TensorRT also float32 on its GPU.
             preview_every: keep the predicted final picture every so many evaluations, 0 for never.
+            preview: shown each of those as it is made; see `job.Preview`. What it raises ends the run.
             progress: told after each evaluation, or at the end of pictures that a GPU makes in one piece. What it
                 raises ends the run.
             on_device: leave pixels and latents on the GPU, as objects with `__dlpack__`; TensorRT alone.
@@ -139,6 +161,7 @@ class Pipeline:
                 s_max_adjust=s_max_adjust,
                 noise=noise,
                 preview_every=preview_every,
+                preview=preview,
                 progress=progress,
                 on_device=on_device,
                 stream=stream,
@@ -148,8 +171,9 @@ class Pipeline:
     def submit(self, labels: Sequence[str | int] | None = None, **options: Any) -> "Future[Images]":
         """Sample pictures in another thread; the arguments are those of a call.
 
-        What waits is sampled together where size, solver, steps, guidance and S_max rule are the same. `progress` is
-        called in that thread. A future can be cancelled until its pictures are begun. Raises FdcnError for an
+        What waits is sampled together where size, solver, steps, guidance, S_max rule and `preview_every` are the same.
+        `progress` and `preview` are called in that thread; progress begins again where the requests of a batch that
+        failed are tried one by one. A future can be cancelled until its pictures are begun. Raises FdcnError for an
         impossible request at once; what goes wrong later is the future's exception.
         """
         with self._gate.inside():
@@ -213,6 +237,7 @@ class Pipeline:
         labels: Sequence[str | int] | None,
         *,
         preview_every: int = 0,
+        preview: Preview = lambda done, first, pixels: None,
         progress: Progress = lambda done, total: None,
         on_device: bool = False,
         stream: int | None = None,
@@ -237,21 +262,36 @@ class Pipeline:
             on_device=on_device,
             stream=stream,
         )
-        return Job(wanted, batch, label_names(manifest, wanted.labels), progress)
+        return Job(wanted, batch, label_names(manifest, wanted.labels), progress, preview)
 
 
 def _sampler(backend: Backend, bundle: Bundle) -> Sampler:
     return backend.sampler() if isinstance(backend, HasSampler) else HostSampler(backend, bundle.manifest)
 
 
-def _together(gate: Gate, sampler: Sampler, job: Job) -> int:
+def _together(gate: Gate, sampler: Sampler, most: int | None, job: Job) -> int:
     with gate.inside():
-        return sampler.together(job.batch)
+        together = sampler.together(job.batch)
+    return together if most is None else min(together, most)
 
 
 def _sample(gate: Gate, sampler: Sampler, jobs: Sequence[Job], check: Check) -> list[Images | BaseException]:
     with gate.inside():
-        return job.sample(sampler, jobs, check)
+        try:
+            return job.sample(sampler, jobs, check)
+        except FdcnError:
+            if len(jobs) == 1:
+                raise
+        # One of them may be at fault, or all together too large: the others need not pay for it.
+        return [_alone(sampler, one, check) for one in jobs]
+
+
+def _alone(sampler: Sampler, wanted: Job, check: Check) -> Images | BaseException:
+    try:
+        (result,) = job.sample(sampler, [wanted], check)
+    except FdcnError as error:
+        return error
+    return result
 
 
 def _sampled(results: Sequence[Images | BaseException]) -> Images:

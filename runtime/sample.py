@@ -13,7 +13,7 @@ from fdcn.messages import say
 from fdcn.runtime import memory
 from fdcn.runtime.advance import State
 from fdcn.runtime.arena import Arena, Modulations
-from fdcn.runtime.backends.base import Backend, Batch, Sampled
+from fdcn.runtime.backends.base import Backend, Batch, Sampled, Show, unseen
 from fdcn.runtime.images import latent_preview, to_pixels
 from fdcn.runtime.noise import normals
 from fdcn.runtime.plan import Row, SamplerPlan
@@ -57,21 +57,20 @@ class HostSampler:
             )
         return max(1, min(TOKENS_AT_ONCE // self._tokens(batch), (free or need) // need))
 
-    def sample(self, batch: Batch, done: Callable[[int], None]) -> Sampled:
+    def sample(self, batch: Batch, done: Callable[[int], None], show: Show = unseen) -> Sampled:
         """Sample a batch; see `base.Sampler`."""
-        frames: list[np.ndarray] = []
         latent = np.empty(0)
         # The result is looked at instead of warnings; and a run that is given up lets go of what it holds.
         with np.errstate(over="ignore", invalid="ignore"), contextlib.closing(self._trajectory(batch)) as steps:
             for r, step in enumerate(steps, start=1):
                 latent = step.point
                 if batch.preview_every and r % batch.preview_every == 0 and r < len(batch.plan.rows):
-                    frames.append(self._picture(step.predicted, batch))
+                    show(r, self._picture(step.predicted, batch))
                 done(r)
         if not np.isfinite(latent).all():
             raise FdcnError(say("sampling.not_finite"))
         self._kept = max(self._kept, len(batch.labels) * self._need(batch))
-        return Sampled(latent, self._picture(latent, batch), frames)
+        return Sampled(latent, self._picture(latent, batch))
 
     def warm_up(self, batch: Batch) -> None:
         """One evaluation and its picture: sessions open, and their memory has the size that they need."""

@@ -60,7 +60,7 @@ class Batch:
     """The initial latent, float32 [B, C, h, w]: a NumPy array, or an object with `__dlpack__` on the sampler's device;
     None draws it from the seeds."""
     preview_every: int = 0
-    """Keep the predicted final picture every so many evaluations, 0 for never."""
+    """Show the predicted final picture every so many evaluations, 0 for never."""
     on_device: bool = False
     """Results stay on the device (TensorRT alone)."""
     stream: int | None = None
@@ -75,8 +75,14 @@ class Sampled:
     """float32 [B, C, h, w]."""
     pixels: Any
     """uint8 [B, H, W, C], C 1 or 3."""
-    previews: list[np.ndarray]
-    """Predicted final pictures along the way, each like `pixels`, always on the host."""
+
+
+Show = Callable[[int, np.ndarray], None]
+"""Told an evaluation's number, from 1, and the final pictures that it points to: uint8 [B, H, W, C] on the host."""
+
+
+def unseen(r: int, pixels: np.ndarray) -> None:
+    """Show a preview to nobody."""
 
 
 class Sampler(Protocol):
@@ -90,10 +96,10 @@ class Sampler(Protocol):
         """
         ...
 
-    def sample(self, batch: Batch, done: Callable[[int], None]) -> Sampled:
-        """Sample a batch; `done(r)` after evaluation r, from 1.
+    def sample(self, batch: Batch, done: Callable[[int], None], show: Show = unseen) -> Sampled:
+        """Sample a batch; `done(r)` after evaluation r, from 1, and before it `show` for every `preview_every`-th.
 
-        A sampler that makes the whole picture in one launch calls `done` once, with the number of rows. What `done`
+        A sampler that makes the whole picture in one launch calls `done` once, with the number of rows. What either
         raises ends the sampling and leaves the sampler usable. Raises FdcnError for a result that is not finite.
         """
         ...

@@ -8,7 +8,7 @@ import numpy as np
 
 from fdcn.errors import FdcnError
 from fdcn.messages import say
-from fdcn.runtime.backends.base import Batch, Sampled
+from fdcn.runtime.backends.base import Batch, Sampled, Show
 from fdcn.runtime.backends.device import Memory
 from fdcn.runtime.backends.device_arena import DeviceArena
 from fdcn.runtime.backends.device_arrays import DeviceArray
@@ -45,24 +45,23 @@ class Run:
                 for name, tensor in RESULTS.items():
                     self._kept[name] = Memory(self._device, name, trajectory.lend(tensor)[1].bytes)
 
-    def sampled(self, done: Callable[[int], None]) -> Sampled:
-        """Do it, and wait for it. Raises NotFinite, and what `done` raises."""
+    def sampled(self, done: Callable[[int], None], show: Show) -> Sampled:
+        """Do it, and wait for it. Raises NotFinite, and what `done` and `show` raise."""
         with self._engine.turn():
             if self._batch.stream is not None:
                 self._device.follow(self._batch.stream)
             self._trajectory.fill(self._batch)
             if self._noise is not None:
                 self._trajectory.take_noise(self._noise)
-        previews: list[np.ndarray] = []
         if self._trajectory.captured and self.fits and not self._batch.preview_every:
             self._at_once()
         else:
-            previews = self._row_by_row(done)
+            self._row_by_row(done, show)
         self._device.wait(self._trajectory.events[0], self._doing)
         done(len(self._keys))
         if self._trajectory.result("wrong")[0]:
             raise NotFinite(say("sampling.not_finite"))
-        return Sampled(self._result("latents"), self._result("pixels"), previews)
+        return Sampled(self._result("latents"), self._result("pixels"))
 
     def _at_once(self) -> None:
         """Give the device all of it, as one CUDA graph."""
@@ -74,8 +73,8 @@ class Run:
             self._trajectory.launch()
             self._keep()
 
-    def _row_by_row(self, done: Callable[[int], None]) -> list[np.ndarray]:
-        """Give it to the device a row at a time, one ahead of what is done; gives the previews.
+    def _row_by_row(self, done: Callable[[int], None], show: Show) -> None:
+        """Give it to the device a row at a time, one ahead of what is done.
 
         Other threads' work may come between the rows.
         """
@@ -85,7 +84,6 @@ class Run:
             self._device.stream,
             self._batch.preview_every,
         )
-        previews: list[np.ndarray] = []
         last = len(self._keys) - 1
         for r in range(len(self._keys)):
             shown = bool(every) and (r + 1) % every == 0 and r < last
@@ -100,11 +98,10 @@ class Run:
                 done(r)
             if shown:
                 device.wait(trajectory.events[r % 2], self._doing)
-                previews.append(trajectory.result("pixels"))
+                show(r + 1, trajectory.result("pixels"))
         with self._engine.turn():
             trajectory.finish(stream)
             self._keep()
-        return previews
 
     def _condition(self, r: int) -> None:
         """Have the modulations of row `r` where the device finds them, and begin with row 0."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from fdcn.errors import FdcnError
 from fdcn.messages import say
-from fdcn.runtime.backends.base import Batch, Sampled
+from fdcn.runtime.backends.base import Batch, Sampled, Show, unseen
 from fdcn.runtime.backends.device import OutOfMemory
 from fdcn.runtime.backends.device_arena import DeviceArena
 from fdcn.runtime.backends.device_arrays import borrowed
@@ -56,13 +56,13 @@ class DeviceSampler:
                 return images
         raise self._outside(shape)
 
-    def sample(self, batch: Batch, done: Callable[[int], None]) -> Sampled:
+    def sample(self, batch: Batch, done: Callable[[int], None], show: Show = unseen) -> Sampled:
         """Sample a batch; see `base.Sampler`.
 
         Raises FdcnError, with the command that helps, for a batch that no profile of the engine takes, and where the
         device's memory does not suffice, for noise that lies elsewhere, and for a result that is not finite.
         """
-        sampled, prepared = self._sample(batch, done)
+        sampled, prepared = self._sample(batch, done, show)
         if not prepared:
             self._behind.submit(self._capture, Shape.of(batch))
         return sampled
@@ -71,7 +71,7 @@ class DeviceSampler:
         """Sample a batch once and record its CUDA graph."""
         plain = dataclasses.replace(batch, noise=None, preview_every=0, on_device=False, stream=None)
         with contextlib.suppress(NotFinite):
-            self._sample(plain, lambda r: None)
+            self._sample(plain, lambda r: None, unseen)
         self._capture(Shape.of(plain))
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class DeviceSampler:
         with self._engine.turn():
             self._closing.close()
 
-    def _sample(self, batch: Batch, done: Callable[[int], None]) -> tuple[Sampled, bool]:
+    def _sample(self, batch: Batch, done: Callable[[int], None], show: Show) -> tuple[Sampled, bool]:
         """The result, and whether there is nothing to record for the next time."""
         shape = Shape.of(batch)
         if not self._fits(shape):
@@ -88,7 +88,7 @@ class DeviceSampler:
         with self._shapes.held(shape, lambda: self._make(shape)) as trajectory, self._noise(batch) as noise:
             run = Run(self._engine, self._arena, trajectory, batch, noise)
             try:
-                return run.sampled(done), trajectory.captured or trajectory.refused or not run.fits
+                return run.sampled(done, show), trajectory.captured or trajectory.refused or not run.fits
             except BaseException:
                 # Nobody may take this memory before the device is done with it. What has failed there fails again.
                 with contextlib.suppress(RuntimeError), self._device.current():

@@ -81,8 +81,8 @@ def test_a_wrong_sampler_fails_though_its_network_is_right(tiny_bundle):
     measure.compare(subject, pipe, reference, case)
     sample = pipe._sampler.sample
 
-    def dark(batch, done):
-        sampled = sample(batch, done)
+    def dark(batch, *told):
+        sampled = sample(batch, *told)
         sampled.pixels[...] = 0
         return sampled
 

@@ -71,9 +71,6 @@ def same(got, want):
     assert_close(got.latents, want.latents, SAME, SAME)
     assert np.abs(got.pixels.astype(int) - want.pixels).max() <= 1
     assert got.pixels.dtype == np.uint8
-    assert len(got.previews) == len(want.previews)
-    for a, b in zip(got.previews, want.previews, strict=True):
-        assert np.abs(a.astype(int) - b).max() <= 1
 
 
 STEPS = {"neural": 5, "adams4": 6}
@@ -180,10 +177,25 @@ def test_a_callers_stream_is_waited_for(cuda, sampler, host, bundle):
 
 def test_previews(cuda, sampler, host, bundle):
     wanted = batch(bundle, "euler", 5, preview_every=2)
-    want, _ = sampled(host, wanted)
-    assert len(want.previews) == 2
+
+    def shown(by):
+        """What a sampler shows, and says, in order; and what it makes."""
+        told = []
+        result = by.sample(wanted, lambda r: told.append((r, None)), lambda r, pixels: told.append((r, pixels)))
+        return told, result
+
+    want, made = shown(host)
+    assert [(r, pixels is not None) for r, pixels in want] == [
+        *[(1, False), (2, True), (2, False), (3, False)],
+        *[(4, True), (4, False), (5, False)],
+    ]
     for _ in range(2):
-        same(sampled(sampler, wanted)[0], want)
+        got, result = shown(sampler)
+        same(result, made)
+        assert [r for r, _ in got] == [r for r, _ in want]
+        for (_, a), (_, b) in zip(got, want, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or np.abs(a.astype(int) - b).max() <= 1
     assert "launch" not in cuda.log
     sampled(sampler, dataclasses.replace(wanted, preview_every=0))
     assert cuda.log.count("launch") == 1

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -47,7 +47,9 @@ def pipe(small_bundle):
 def batches(pipe, monkeypatch):
     """The images of each batch of a pipeline: labels in order."""
     seen, original = [], pipe._sampler.sample
-    monkeypatch.setattr(pipe._sampler, "sample", lambda batch, done: seen.append(batch.labels) or original(batch, done))
+    monkeypatch.setattr(
+        pipe._sampler, "sample", lambda batch, *told: seen.append(batch.labels) or original(batch, *told)
+    )
     return seen
 
 
@@ -127,23 +129,85 @@ def test_impossible_requests_are_refused_at_once(pipe):
         pipe.submit([0], colour="red")
 
 
-def test_an_error_while_sampling_goes_to_each_future_of_the_batch(pipe, held, monkeypatch):
-    two = [pipe.submit([label]) for label in (1, 2)]
-    apart = pipe.submit([1], guidance=1.0)
-    original = pipe.backend.denoise
+def failing(pipe, monkeypatch, images):
+    """Let evaluations of at least so many guided images fail; gives the numbers of images that were tried."""
+    tried, original = [], pipe.backend.denoise
 
     def denoise(graph, latent, *rest):
-        if len(latent) == 4:
+        tried.append(len(latent) // 2)
+        if len(latent) >= 2 * images:
             raise FdcnError("out of memory")
         return original(graph, latent, *rest)
 
     monkeypatch.setattr(pipe.backend, "denoise", denoise)
+    return tried
+
+
+def test_an_error_while_sampling_goes_to_the_futures_whose_requests_fail_alone(pipe, held, monkeypatch):
+    mates = [pipe.submit([1]), pipe.submit([2], count=2)]
+    apart = pipe.submit([1], guidance=1.0)
+    tried = failing(pipe, monkeypatch, 2)
     held.go.set()
-    for future in two:
-        with pytest.raises(FdcnError, match="out of memory"):
-            future.result(SOON)
+    assert mates[0].result(SOON).pixels.shape == (1, 8, 8, 1)
+    with pytest.raises(FdcnError, match="out of memory"):
+        mates[1].result(SOON)
     assert apart.result(SOON).pixels.shape == (1, 8, 8, 1)
     assert held.future.result(SOON).pixels.shape == (1, 8, 8, 1)
+    assert 3 in tried  # together, before each alone
+
+
+def test_previews_go_to_whom_they_concern(pipe, held, batches):
+    told = {1: [], 2: []}
+    options = [
+        dict(labels=[1], count=2, preview=lambda *shown: told[1].append(shown)),
+        dict(labels=[2], seed=9, preview=lambda *shown: told[2].append(shown)),
+    ]
+    mates = [pipe.submit(preview_every=4, **one) for one in options]
+    apart = pipe.submit([0], preview_every=5)
+    held.go.set()
+    for label, future, alone in zip(told, mates, options, strict=True):
+        got, want = future.result(SOON), pipe(preview_every=4, **{**alone, "preview": lambda *shown: None})
+        assert len(got.previews) == len(want.previews) == 2
+        for frame, wanted in zip(got.previews, want.previews, strict=True):
+            assert frame.shape == got.pixels.shape
+            assert np.abs(frame.astype(int) - wanted).max() <= 1
+        assert [(done, first) for done, first, _ in told[label]] == [(4, 0), (8, 0)]
+        for (_, _, pixels), frame in zip(told[label], got.previews, strict=True):
+            np.testing.assert_array_equal(pixels, frame)
+    assert len(apart.result(SOON).previews) == 1
+    assert (1, 1, 2) in batches
+
+
+def test_a_preview_that_raises_concerns_its_request_alone(pipe, held, batches):
+    def leave(done, first, pixels):
+        raise ZeroDivisionError
+
+    mates = [pipe.submit([1], preview_every=4, preview=leave), pipe.submit([2], preview_every=4)]
+    held.go.set()
+    with pytest.raises(ZeroDivisionError):
+        mates[0].result(SOON)
+    assert len(mates[1].result(SOON).previews) == 2
+    assert (1, 2) in batches
+
+
+def test_requests_wait_for_others_to_fill_their_batch(small_bundle, monkeypatch):
+    with Pipeline(small_bundle, "onnxruntime", max_batch=3, max_delay=SOON) as pipe:
+        seen, original = [], pipe._sampler.sample
+        monkeypatch.setattr(
+            pipe._sampler, "sample", lambda batch, *told: seen.append(batch.labels) or original(batch, *told)
+        )
+        futures = [pipe.submit([label]) for label in (0, 1, 2, 0)]
+        wait(futures[:3], SOON / 2)
+        assert seen == [(0, 1, 2)]
+        assert not futures[3].running()
+    with pytest.raises(FdcnError, match="closed"):
+        futures[3].result(SOON)
+
+
+@pytest.mark.parametrize("wrong", [{"max_batch": 0}, {"max_delay": -1.0}, {"max_delay": float("nan")}])
+def test_impossible_batches_are_refused(small_bundle, wrong):
+    with pytest.raises(FdcnError, match=next(iter(wrong))):
+        Pipeline(small_bundle, "onnxruntime", **wrong)
 
 
 def test_what_one_progress_raises_concerns_its_request_alone(pipe, held, batches):

@@ -190,3 +190,21 @@ print("end", flush=True)
 def test_python_can_end_while_it_works():
     done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\ngiven up: Abandoned\n", "")
+
+
+def test_a_job_waits_for_its_batch_only_so_long():
+    runs = []
+    worker = Worker(lambda job: 3, lambda jobs, check: runs.append([job.name for job in jobs]) or jobs, delay=0.2)
+    began = time.monotonic()
+    first = worker.submit(Job("a"))
+    other = worker.submit(Job("b", "other"))
+    worker.submit(Job("c")).result(SOON)
+    assert first.done()
+    assert time.monotonic() - began >= 0.2
+    other.result(SOON)
+    worker.submit(Job("d", None)).result(SOON)
+    assert runs == [["a", "c"], ["b"], ["d"]]
+    worker.submit(Job("e"))
+    worker.finish()  # what waits is not kept waiting
+    worker.join()
+    assert runs[-1] == ["e"]
