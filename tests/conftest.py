@@ -1,6 +1,8 @@
 """Bundles that many tests share, exported once a run."""
 
+import lzma
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,17 +17,21 @@ SHIPPED = ROOT / "examples" / "fashion_mnist" / "fashion-mnist.safetensors"
 
 
 @pytest.fixture(scope="session")
-def golden():
-    """Folder of the arrays that FlowDCN's own code computed."""
-    return GOLDEN
+def golden(tmp_path_factory) -> Path:
+    """Folder of the arrays that FlowDCN's own code computed, and `tiny.pth`, its checkpoint. Read only."""
+    folder = tmp_path_factory.mktemp("golden")
+    for file in GOLDEN.glob("*.npz"):
+        shutil.copy(file, folder)
+    (folder / "tiny.pth").write_bytes(lzma.decompress((GOLDEN / "tiny.pth.xz").read_bytes()))
+    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory) -> Bundle:
+def tiny_bundle(tmp_path_factory, golden) -> Bundle:
     """`golden/tiny.pth`, exported: 11 blocks, 4 latent channels, 10 classes without names. Read only."""
     from fdcn.export.exporter import export
 
-    return export(GOLDEN / "tiny.pth", tmp_path_factory.mktemp("bundles") / "tiny")
+    return export(golden / "tiny.pth", tmp_path_factory.mktemp("bundles") / "tiny")
 
 
 @pytest.fixture(scope="session")
