@@ -1,7 +1,5 @@
 """The command line. Each command imports what it needs, so that help works where only click is installed."""
 
-import contextlib
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fdcn import DEFAULT_BUNDLE, __version__
-from fdcn.sizes import format_size, parse_size
+from fdcn.parameters import BUNDLE, Architectures, Interval, ProfileRange, Size
+from fdcn.serve.commands.package import package
+from fdcn.serve.commands.sample import sample
+from fdcn.serve.commands.serve import serve
+from fdcn.sizes import format_size
 from fdcn.terminal import check_writable, named, needing, progress_bar, run_command, say
 
 if TYPE_CHECKING:
@@ -20,64 +22,6 @@ SOLVER_HELP = (
     "neural (5-10 or 15 steps), adams2, adams3, adams4, euler, heun, heun-exact; the last three also with "
     "-sde, -sde-mean or -sde-preserve at the end."
 )
-
-
-class Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.4
-    """WIDTHxHEIGHT."""
-
-    name = "WIDTHxHEIGHT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        try:
-            return value if isinstance(value, tuple) else parse_size(value)
-        except ValueError as error:
-            return self.fail(str(error), param, ctx)
-
-
-class Interval(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """LO:HI with 0 <= LO <= HI <= 1."""
-
-    name = "LO:HI"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
-        with contextlib.suppress(ValueError):
-            low, high = map(float, value.split(":"))
-            if 0 <= low <= high <= 1:
-                return low, high
-        return self.fail(f"{value!r} is not LO:HI with 0 <= LO <= HI <= 1, such as 0.1:0.9", param, ctx)
-
-
-class Architectures(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """SM[,SM...] as sm_86,sm_89."""
-
-    name = "SM[,SM...]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = [name.strip().lower() for name in value.split(",")]
-        if all(re.fullmatch(r"sm_\d{2,3}", name) for name in names):
-            return tuple(dict.fromkeys(names))
-        return self.fail(f"{value!r} is not a list of architectures, such as sm_86,sm_89", param, ctx)
-
-
-class ProfileRange(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """MIN:OPT:MAX, each a WIDTHxHEIGHT or WIDTHxHEIGHTxBATCH."""
-
-    name = "MIN:OPT:MAX"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from fdcn.export.profiles import parse_profile
-
-        try:
-            return parse_profile(value) if isinstance(value, str) else value
-        except ValueError as error:
-            return self.fail(str(error), param, ctx)
-
-
-BUNDLE = click.argument("bundle", type=click.Path(path_type=Path), default=DEFAULT_BUNDLE, required=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -861,6 +805,10 @@ def completion(shell: str) -> None:
     script = get_completion_class(shell)
     assert script is not None
     click.echo(script(cli, {}, "fdcn", "_FDCN_COMPLETE").source())
+
+
+for command in (serve, sample, package):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ GROUPS = {
     "run": "Pictures on ONNX Runtime",
     "export": "Export of checkpoints",
     "gpu": "Engines for NVIDIA GPUs",
+    "serve": "Serving over HTTP",
 }
 """What a machine can be able to do: the name in JSON and the heading in print."""
 
@@ -33,6 +34,7 @@ TENSORRT = ("TensorRT", "TensorRT for RTX")
 
 _CORE = "pip install fdcn"
 _EXPORT = "pip install 'fdcn[export]'"
+_SERVE = "pip install 'fdcn[serve]'"
 _DRIVER = "install NVIDIA's driver on a machine with one of its GPUs"
 
 
@@ -90,6 +92,12 @@ def examine() -> list[Part]:
         ),
         _package("CUDA bindings", "cuda.bindings", "gpu", "GPU memory and streams", "pip install 'fdcn[gpu]'"),
         _nvrtc(),
+        _package("FastAPI", "fastapi", "serve", "the HTTP server's application", _SERVE, required=True),
+        _package("uvicorn", "uvicorn", "serve", "the HTTP server", _SERVE, required=True),
+        _package("httptools", "httptools", "serve", "reading requests", _SERVE, required=True),
+        _package("prometheus-client", "prometheus_client", "serve", "the server's metrics", _SERVE, required=True),
+        _package("uvloop", "uvloop", "serve", "a faster event loop", _SERVE),
+        _package("Ray", "ray", "serve", "many machines (serve --ray, sample --ray)", "pip install 'fdcn[ray]'"),
     ]
 
 

@@ -46,7 +46,7 @@ class Images:
         picture = self._picture(_on_host(self.pixels))
         options: dict[str, Any] = {"quality": QUALITY}
         if format == "PNG":
-            options = {"pnginfo": self._png_metadata()}
+            options = {"pnginfo": png_metadata(self.parameters())}
 
         def write(file: BinaryIO) -> None:
             try:
@@ -101,13 +101,15 @@ class Images:
         captions = [f"{name} · {seed}" for name, seed in zip(self.names, self.request.seeds, strict=True)]
         return grid([to_image(p) for p in pixels], captions)
 
-    def _png_metadata(self) -> PngImagePlugin.PngInfo:
-        from fdcn import __version__
 
-        info = PngImagePlugin.PngInfo()
-        info.add_text("Software", f"fdcn {__version__}")
-        info.add_text("fdcn", json.dumps(self.parameters()))
-        return info
+def png_metadata(parameters: dict[str, Any]) -> PngImagePlugin.PngInfo:
+    """What a PNG says of its making."""
+    from fdcn import __version__
+
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", f"fdcn {__version__}")
+    info.add_text("fdcn", json.dumps(parameters))
+    return info
 
 
 def _on_host(array: Any) -> np.ndarray:

@@ -58,6 +58,14 @@ def test_a_missing_option_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install 'fdcn[export]'" in doctor.report(parts)
 
 
+def test_what_serving_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    parts = doctor.examine()
+    assert doctor.healthy(parts)
+    assert not doctor.abilities(parts)["serve"]
+    assert "pip install 'fdcn[serve]'" in doctor.report(parts)
+
+
 def test_a_library_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> list[str]:
         raise ImportError("DLL load failed:\nthe specified module could not be found")

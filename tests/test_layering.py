@@ -29,6 +29,8 @@ BELOW = {
     "fdcn.runtime": (*LEAVES, "fdcn.bundle", "fdcn.cache", "fdcn.plugins", "fdcn.runtime"),
     "fdcn.calib": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.calib"),
     "fdcn.serve": (*LEAVES, "fdcn.bundle", "fdcn.runtime", "fdcn.serve"),
+    # The command line's half of it.
+    "fdcn.serve.commands": (*LEAVES, "fdcn.bundle", "fdcn.runtime", "fdcn.serve", "fdcn.parameters", "fdcn.terminal"),
     "fdcn.verify": (*LEAVES, "fdcn.bundle", "fdcn.plugins", "fdcn.export", "fdcn.runtime", "fdcn.verify"),
     # It runs where engines run: of `verify` it takes what needs no ONNX.
     "fdcn.bench": (
@@ -41,6 +43,7 @@ BELOW = {
     ),
     "fdcn.doctor": (*LEAVES, "fdcn.plugins.libraries"),
     "fdcn.terminal": LEAVES,
+    "fdcn.parameters": (*LEAVES, "fdcn.export.profiles"),
     "fdcn.inspection": (*LEAVES, "fdcn.bundle", "fdcn.runtime"),
 }
 """What a module may import of fdcn: its longest entry counts. A name stands for all below it, `fdcn` for itself.
@@ -148,16 +151,20 @@ def run_blocked(blocked: str, code: str) -> str:
     return done.stdout
 
 
+COMMANDS = (
+    *("export", "calibrate", "build", "run", "verify", "bench", "inspect", "doctor"),
+    *("serve", "sample", "package"),
+)
 ALL_BUT_CLICK = "top not in sys.stdlib_module_names and top not in ('click', 'fdcn')"
 
 
 def test_help_works_where_only_click_is_installed() -> None:
     help_text = run_blocked(ALL_BUT_CLICK, "from fdcn.cli import main; sys.argv = ['fdcn', '--help']; main()")
     commands = help_text.partition("Commands:")[2].split()
-    assert {"export", "calibrate", "build", "run", "verify", "bench", "inspect", "doctor"} <= set(commands)
+    assert set(COMMANDS) <= set(commands)
 
 
-@pytest.mark.parametrize("command", ["export", "calibrate", "build", "run", "verify", "bench", "inspect", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_commands_works_where_only_click_is_installed(command: str) -> None:
     code = f"from fdcn.cli import main; sys.argv = ['fdcn', {command!r}, '--help']; main()"
     assert "Usage: fdcn" in run_blocked(ALL_BUT_CLICK, code)

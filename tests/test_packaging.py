@@ -66,6 +66,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = [file for file in sources if file.parts[:2] != ("runtime", "cpp")]  # a step of the C++ build
     data = [file for file in FILES if file.parts[0] == "data" and file.suffix in (".json", ".txt")]
     data += [file for file in FILES if file.parts[:2] in (("plugins", "native"), ("runtime", "native"))]
+    data += [file for file in FILES if file.parts[:2] == ("serve", "page") and file.suffix != ".py"]
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
     assert packaged == {f"fdcn/{file.as_posix()}" for file in [*sources, *data]}
 

@@ -1,0 +1,1 @@
+"""The commands of the command line about serving, one a file; each imports what it needs inside."""

@@ -1,0 +1,64 @@
+"""API keys: who may use /v1."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fdcn.errors import FdcnError
+from fdcn.serve.http.errors import ApiError
+
+PROTECTED = "/v1/"
+
+
+def read_keys(file: Path) -> tuple[bytes, ...]:
+    """SHA-256 of each key of a file, one a line; empty lines and those that begin with # are none.
+
+    Raises FdcnError where the file cannot be read or has no key.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FdcnError(f"cannot read the keys in {file}: {error}") from error
+    keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    if not keys:
+        raise FdcnError(f"{file} has no key: write one a line, or leave out --api-key-file to serve every caller")
+    return tuple(map(_digest, keys))
+
+
+class Authentication:
+    """Lets requests for /v1 through that carry a key; ASGI."""
+
+    def __init__(self, app: ASGIApp, keys: tuple[bytes, ...]) -> None:
+        self.app, self.keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Anywhere in the path, as a proxy's prefix may stand before it; nothing open has it in its own.
+        if scope["type"] == "http" and PROTECTED in scope["path"] and not self._known(scope):
+            await _refusal(scope).response()(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _known(self, scope: Scope) -> bool:
+        """Whether the request carries one of the keys. Takes the same time whatever it carries."""
+        asked = _digest(_bearer(scope))
+        # All are compared: the time tells neither how much of a key is right nor which one it was.
+        return sum(hmac.compare_digest(asked, key) for key in self.keys) > 0
+
+
+def _bearer(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else ""
+    return ""
+
+
+def _refusal(scope: Scope) -> ApiError:
+    message = "this key is not known here" if _bearer(scope) else "this server wants a key: Authorization: Bearer KEY"
+    return ApiError(401, message, "invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,1 @@
+"""The page beside the service: plain files, served as they are."""
