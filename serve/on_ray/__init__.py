@@ -1,0 +1,1 @@
+"""The service, and large sets, on the machines of a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Large sets of pictures in a folder: `fdcn sample`."""
