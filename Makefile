@@ -14,7 +14,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo ops plugin cpp test test-large lint format bench quality gpu wheel wheel-linux clean
+.PHONY: help demo ops plugin cpp test test-large lint format bench quality load gpu wheel wheel-linux clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ cpp: $(VENV)/native.stamp ## build the C++ library, test it, install it into bui
 test: $(VENV)/native.stamp ## every test but the large ones
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test-large: $(VENV)/native.stamp $(DEPS)/tensorrt-10.6 ## the tests at XL/2 shapes: 8 GB of memory
+test-large: $(VENV)/native.stamp $(DEPS)/tensorrt-10.6 $(DEPS)/triton ## the tests at XL/2 shapes: 8 GB of memory
 	@$(BIN)/python -m pytest -m large
 
 lint: $(VENV)/dev.stamp ## ruff and mypy
@@ -64,6 +64,9 @@ quality: ops ## measure the shipped checkpoint's pictures, into benchmarks/resul
 	@$(BIN)/fdcn build build/quality
 	@$(BIN)/python benchmarks/quality.py evaluate --bundle build/quality --guidance 2 --sizes 28x28 56x28 28x56
 
+load: ops ## measure `fdcn serve` under load, an hour, into benchmarks/results
+	@set -e; for part in throughput latency batching bad kill soak; do $(BIN)/python benchmarks/serving.py $$part; done
+
 gpu: ## on a machine with an NVIDIA GPU: check and time what no other machine can, into benchmarks/results
 	@PYTHONPATH=.types:$$PYTHONPATH $(PYTHON) benchmarks/gpu/run.py
 
@@ -82,6 +85,9 @@ $(VENV)/native.stamp: $(VENV)/dev.stamp scripts/fetch_headers.py
 
 $(DEPS)/tensorrt-10.6: $(VENV)/dev.stamp
 	@$(BIN)/python scripts/fetch_tensorrt.py $@ && touch $@ || true
+
+$(DEPS)/triton: $(VENV)/dev.stamp
+	@$(BIN)/python scripts/fetch_triton.py $@ && touch $@ || true
 
 clean: ## remove all that make made, .venv included
 	rm -rf $(VENV) $(DEMO) build dist fdcn.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

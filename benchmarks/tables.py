@@ -14,6 +14,7 @@ import contributed
 from machine import read as result
 from PIL import Image
 from quantised_tables import calibrate, fp8, int8, int8_operators
+from serving_tables import serving
 
 from fdcn.bench.report import NETWORK, PICTURE, Report
 from fdcn.bench.table import duration, reached
@@ -203,7 +204,7 @@ TABLES: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
         *(quality, step, around, operators, operator, threads, build, start, cpp, export, gpus, cpus),
-        *(int8, int8_operators, calibrate, fp8),
+        *(int8, int8_operators, calibrate, fp8, serving),
     )
 }
 
@@ -227,7 +228,7 @@ def draw(path: Path) -> None:
     picture.paste(square, (0, 0))
     picture.paste(wide, (0, square.height))
     picture.paste(high, (square.width, 0))
-    picture.save(path, optimize=True)
+    picture.convert("L").save(path, optimize=True)  # garments are gray
 
 
 def _sheet(images: Images) -> Image.Image:
