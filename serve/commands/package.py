@@ -45,7 +45,7 @@ from fdcn.sizes import format_size
 )
 @click.option(
     "--max-delay-ms",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 60_000),
     default=1000 * Settings.max_delay,
     show_default=True,
     help="Milliseconds that a request may wait for others to fill its batch.",
@@ -62,7 +62,7 @@ from fdcn.sizes import format_size
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, 86_400, min_open=True),
     default=Settings.deadline,
     show_default=True,
     metavar="SECONDS",

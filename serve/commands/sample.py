@@ -128,4 +128,4 @@ def sample(
     number = f"{pictures.number:,} pictures"
     what = f"wrote {number}" if fresh == pictures.number else f"made {fresh:,} that were missing of {number}"
     files = done.files[0].file + (f" to {done.files[-1].file}" if len(done.files) > 1 else "")
-    click.echo(f"{what if fresh else f'nothing to do, there are {number}'} in {out}: {files} and manifest.json")
+    click.echo(f"{what if fresh else f'no picture was missing of {number}'} in {out}: {files} and manifest.json")

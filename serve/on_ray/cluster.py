@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 # Ray reads them as it is imported: no report goes out, and what Ray has to say about its own work stays in its logs.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -19,6 +19,8 @@ from fdcn.errors import FdcnError
 
 CONNECTING = 10.0
 """Seconds that a cluster has to accept a connection."""
+ROUNDING = 1e-6
+"""0.3 / 0.1 is below 3."""
 
 
 @contextlib.contextmanager
@@ -58,11 +60,22 @@ def _check_address() -> None:
 
 def check_room(number: int, cpus: float, gpus: float) -> None:
     """Raise FdcnError where so many processes would wait for ever for what each of them is to have."""
-    total = ray.cluster_resources()
-    for name, option, wanted in (("CPUs", "--cpus", cpus), ("GPUs", "--gpus", gpus)):
-        there = total.get(name[:-1], 0.0)
-        if number * wanted > there:
-            raise FdcnError(
-                f"{number} of {wanted:g} {name} each are more than the cluster's {there:g}; ask for fewer, or for less "
-                f"with {option}"
-            )
+    if gpus > 1 and gpus % 1:
+        raise FdcnError(f"Ray gives parts of one GPU or whole ones, and not {gpus:g}; give --gpus such a number")
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    room = sum(_room(machine, number, cpus, gpus) for machine in machines)
+    if number > room:
+        each = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise FdcnError(
+            f"the cluster has room for {room} processes of {each} each, none of which is on two machines, and "
+            f"{number} are wanted; ask for fewer, or for less with --cpus and --gpus"
+        )
+
+
+def _room(machine: Mapping[str, float], most: int, cpus: float, gpus: float) -> int:
+    """How many processes a machine has room for, up to `most`."""
+    fits = [most]
+    for name, wanted in (("CPU", cpus), ("GPU", gpus)):
+        if wanted:
+            fits.append(int(machine.get(name, 0.0) / wanted + ROUNDING))
+    return min(fits)

@@ -2,26 +2,31 @@
 
 import contextlib
 import dataclasses
+import logging
 import queue
 import signal
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, ProxyLocation
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
 from fdcn.serve.http.auth import read_keys
-from fdcn.serve.http.server import bind
+from fdcn.serve.http.server import address, bind
 from fdcn.serve.on_ray.cluster import check_room, connected
 from fdcn.serve.on_ray.processes import INGRESS, REPLICAS, Ingress, Replica, application
 from fdcn.serve.settings import Settings
 
+log = logging.getLogger(__name__)
 HEALTH_PERIOD = 2.0
 """Seconds between looks at each replica,"""
 HEALTH_TIMEOUT = 30.0
@@ -90,7 +95,7 @@ def deploy(settings: Settings, scale: Scale) -> None:
     try:
         serve.run(replicas.bind(settings), name=REPLICAS, route_prefix=None)
         serve.run(ingress.bind(settings), name=INGRESS, route_prefix="/")
-    except RuntimeError as error:
+    except (RuntimeError, RayServeException) as error:
         raise FdcnError(_why(str(error))) from error
 
 
@@ -109,47 +114,83 @@ def serve_on_ray(settings: Settings, scale: Scale, host: str, port: int, announc
     if settings.api_key_file is not None:
         read_keys(settings.api_key_file)
     with connected(), _Signals() as signals:
-        _start(host, port, announce)
+        holder = _hold()  # until its last reference goes
         try:
+            where = _start(host, port, announce)
             deploy(settings, scale)
-            announce(f"serving {settings.bundle.name} on Ray at http://{host}:{port}")
             ingress: DeploymentHandle[Any] = serve.get_deployment_handle(Ingress.__name__, INGRESS)
+            signals.keep()
+            announce(f"serving {settings.bundle.name} on Ray{where}")
             while signals.wait() == signal.SIGHUP:
-                ingress.reload.remote()
+                # Beside this thread, which is to hear of the next signal.
+                threading.Thread(target=_reload, args=(ingress,), daemon=True).start()
             announce("ending")
-            with contextlib.suppress(TimeoutError):  # what is not done by then is given up
+            # What is not done by then is given up, as is what an ingress had that has died.
+            with contextlib.suppress(TimeoutError, RayError, RayServeException):
                 ingress.drain.remote().result(timeout_s=settings.drain)
         finally:
-            serve.delete(INGRESS)
-            serve.delete(REPLICAS)
-            if not serve.status().applications:
-                serve.shutdown()
+            with contextlib.suppress(RayError, RayServeException):  # it was never begun, or has died
+                serve.delete(INGRESS)
+                serve.delete(REPLICAS)
+                if not serve.status().applications:
+                    serve.shutdown()
+            del holder
 
 
-def _start(host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Let Ray Serve listen. Raises FdcnError where the address is taken."""
+class _Holder:
+    """Lives as long as somebody refers to it; there is one of its name on a cluster."""
+
+
+def _hold() -> Any:
+    """What a command keeps while it serves. Raises FdcnError where another one does: names and address are the same."""
+    try:
+        return ray.remote(num_cpus=0)(_Holder).options(name=INGRESS, namespace=INGRESS).remote()
+    except ValueError as error:
+        raise FdcnError("another fdcn serve --ray serves on this Ray cluster; end that one first") from error
+
+
+def _reload(ingress: DeploymentHandle[Any]) -> None:
+    """Let the replicas take over what now lies at the bundle's path, and log what becomes of it."""
+    try:
+        taken = ingress.reload.remote().result()
+    except (RayError, RayServeException):
+        log.exception("the bundle was not taken over")
+        return
+    if isinstance(taken, FdcnError):
+        fields = {"reason": str(taken)}
+        log.error("a replica did not take the bundle over; it serves the old one on", extra={"fields": fields})
+    else:
+        log.info("took over a bundle", extra={"fields": {"model": taken.model, "reads": taken.reads}})
+
+
+def _start(host: str, port: int, announce: Callable[[str], None]) -> str:
+    """Let Ray Serve listen, and return where, in words. Raises FdcnError where the address is taken."""
     if serve.status().proxies:
         announce("Ray Serve runs on this cluster already, and keeps the address that it was begun with")
-        return
-    with contextlib.closing(bind(host, port)):
-        pass
+        return ""
+    with contextlib.closing(bind(host, port)) as free:
+        where, port = f" at {address(free)}", free.getsockname()[1]
     # On loopback a proxy of another machine would serve nobody.
     location = ProxyLocation.HeadOnly if host in ("127.0.0.1", "::1", "localhost") else ProxyLocation.EveryNode
     quiet = LoggingConfig(enable_access_log=False)
     serve.start(proxy_location=location, http_options=HTTPOptions(host=host, port=port), logging_config=quiet)
+    return where
 
 
 class _Signals:
-    """Signals as they come, once somebody waits; before that they interrupt, as does a second one that ends."""
+    """Signals as they come, once they are kept; before that they interrupt, as does a second one that ends."""
 
     def __init__(self) -> None:
         self._come: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._before: dict[int, Any] = {}
-        self._awaited = False
+        self._kept = False
+
+    def keep(self) -> None:
+        """From now on they wait for `wait`."""
+        self._kept = True
 
     def wait(self) -> int:
         """The number of the next one."""
-        self._awaited = True
         return self._come.get()
 
     def __enter__(self) -> "_Signals":
@@ -163,9 +204,9 @@ class _Signals:
 
     def _note(self, number: int, frame: types.FrameType | None) -> None:
         ends = number in (signal.SIGINT, signal.SIGTERM)
-        if ends and not self._awaited:
+        if ends and not self._kept:
             raise KeyboardInterrupt
-        self._awaited = not ends
+        self._kept = self._kept and not ends
         self._come.put(number)
 
 

@@ -134,7 +134,7 @@ class RayGenerator:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOKS)
-            with contextlib.suppress(*DIED, BackPressureError, DeploymentUnavailableError):
+            with contextlib.suppress(RayError, RayServeException):  # as while none is there
                 await self._described_anew()
 
     async def _described_anew(self) -> Description:
@@ -145,7 +145,7 @@ class RayGenerator:
         """How many pictures a request is about, before a replica has looked at it."""
         noise, labels = ask.options.get("noise"), ask.options.get("labels")
         if noise is not None:
-            return len(noise)
+            return int(noise.shape[0]) if noise.ndim else 1
         classes = self.describe().classes
         every = classes if classes <= EVERY_CLASS_UP_TO else 1
         return (every if labels is None else len(labels)) * ask.options.get("count", 1)

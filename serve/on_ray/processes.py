@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -17,7 +16,6 @@ from fdcn.serve.metrics import Metrics
 from fdcn.serve.on_ray.generator import RayGenerator
 from fdcn.serve.settings import Settings
 
-log = logging.getLogger(__name__)
 INGRESS, REPLICAS = "fdcn", "fdcn-replicas"
 """Ray Serve's names of the two applications: the first goes before the second at the end."""
 
@@ -68,14 +66,12 @@ class Ingress:
         """Refuse what comes, and wait for what was accepted."""
         await _generator(self._settings).close()
 
-    async def reload(self) -> None:
-        """Let the replicas take over what now lies at the bundle's path."""
+    async def reload(self) -> Description | FdcnError:
+        """Let the replicas take over what now lies at the bundle's path, or return why one of them did not."""
         try:
-            taken = await _generator(self._settings).reload()
+            return await _generator(self._settings).reload()
         except FdcnError as error:
-            log.error("a replica did not take the bundle over", extra={"fields": {"reason": str(error)}})
-        else:
-            log.info("took over a bundle", extra={"fields": {"model": taken.model, "reads": taken.reads}})
+            return error
 
 
 @functools.cache

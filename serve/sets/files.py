@@ -24,7 +24,10 @@ COPIED = 1 << 20
 
 def write_part(file: BinaryIO, pixels: np.ndarray) -> None:
     """Pictures of a shard as .npy."""
-    np.lib.format.write_array(file, pixels, version=(1, 0), allow_pickle=False)
+    # Not `write_array`, whose error on a full disk is a number of bytes.
+    header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    file.write(np.ascontiguousarray(pixels).data)
 
 
 def write_archive(file: BinaryIO, pictures: SampleSet, parts: Iterable[Path]) -> None:

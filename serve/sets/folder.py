@@ -11,7 +11,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -27,6 +27,10 @@ PARTS = "parts"
 """Inside the folder, until all is done: the request, the records, and the shards of an archive."""
 REQUEST = "request.json"
 LOCK = "lock"
+EMPTY = {PARTS, f"{PARTS}/{REQUEST}", f"{PARTS}/{LOCK}"}
+"""What is there before the first picture."""
+TEMPORARY = ".fdcn-" + 16 * "[0-9a-f]"
+"""What `replace_file` writes to."""
 FORMAT = 1
 """Of the manifest."""
 
@@ -74,11 +78,13 @@ class Folder:
         self._check_request()
         try:
             (self.path / PARTS).mkdir(parents=True, exist_ok=True)
-            (self.path / PARTS / LOCK).touch()
+            lock = (self.path / PARTS / LOCK).open("a")
         except OSError as error:
             raise FdcnError(f"cannot write to {self.path}: {error.strerror}; name another folder") from error
-        with _locked(self.path / PARTS / LOCK):
+        with lock, _locked(lock, self.path):
             self._check_request()  # again: now nobody else changes it
+            for left in self.path.rglob(TEMPORARY):  # by a command that was killed
+                left.unlink(missing_ok=True)
             _write_json(self.path / PARTS / REQUEST, self._pictures.identity)
             yield
 
@@ -128,28 +134,31 @@ class Folder:
 
     def _check_request(self) -> None:
         """Raise FdcnError where the folder has another set, or anything else."""
+        files = self._files()
+        if not files:  # a command that failed before its first picture binds nobody
+            return
         wanted, done = self._pictures.identity, self._read_manifest()
         found = done.request if done else _read_json(self.path / PARTS / REQUEST)
-        if found is None:
-            others = {path.name for path in self._entries()} - {PARTS}
-            if others:
-                raise FdcnError(
-                    f"{self.path} has other files, such as {min(others)}; name an empty folder or a new one"
-                )
-        elif found != wanted:
+        if not isinstance(found, dict):
+            raise FdcnError(f"{self.path} has other files, such as {min(files)}; name an empty folder or a new one")
+        if found != wanted:
             name = next(name for name in [*wanted, *found] if found.get(name) != wanted.get(name))
             raise FdcnError(
                 f"{self.path} has a set with {name} {_shown(found.get(name))}, and this one has "
                 f"{_shown(wanted.get(name))}; ask for the same, or name another folder"
             )
 
-    def _entries(self) -> list[Path]:
+    def _files(self) -> set[str]:
+        """All that is there but what every set begins with, and what a killed command left."""
         try:
-            return list(self.path.iterdir())
+            parts = self.path / PARTS
+            found = [*self.path.iterdir(), *(parts.iterdir() if parts.is_dir() else ())]
         except FileNotFoundError:
-            return []
+            return set()
         except OSError as error:
             raise FdcnError(f"cannot read {self.path}: {error.strerror}; name another folder") from error
+        kept = (path.relative_to(self.path).as_posix() for path in found if not path.match(TEMPORARY))
+        return set(kept) - EMPTY
 
     def _adopt(self) -> None:
         """Of a finished set that was damaged, keep the shards; an archive is made anew."""
@@ -231,21 +240,17 @@ def _shown(value: object) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a file alone among processes. Raises FdcnError where another one does."""
+def _locked(file: TextIO, folder: Path) -> Iterator[None]:
+    """Hold a folder's file alone among processes. Raises FdcnError where another one does."""
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows
         yield
         return
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            folder = path.parent.parent
-            raise FdcnError(
-                f"another fdcn sample is writing to {folder}; wait for it, or name another folder"
-            ) from None
-        except OSError:
-            pass  # a disk without locks: two commands would do the work twice, and nothing worse
-        yield
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FdcnError(f"another fdcn sample is writing to {folder}; wait for it, or name another folder") from None
+    except OSError:
+        pass  # a disk without locks: two commands would do the work twice, and nothing worse
+    yield

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from fdcn import __version__
-from fdcn.bundle import Bundle
 from fdcn.runtime.pipeline import Pipeline
 from fdcn.serve.sets.folder import Done, Folder
 from fdcn.serve.sets.sample_set import SampleSet, Shard
@@ -27,12 +26,12 @@ def sample(pictures: SampleSet, out: Path, make: Make, progress: Progress) -> tu
         if done := folder.done():
             folder.tidy()
             return done, 0
+        weights = pictures.opened().manifest.model.weights_sha256  # now: hours later it may be another bundle
         missing = folder.missing()
         wanted = sum(shard.count for shard in missing)
         there = pictures.number - wanted
         if missing:
             make(pictures, folder, missing, lambda done, total: progress(there + done, pictures.number))
-        weights = Bundle.open(pictures.bundle).manifest.model.weights_sha256
         return folder.finish(__version__, weights), wanted
 
 

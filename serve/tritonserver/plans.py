@@ -1,12 +1,13 @@
 """A bundle's TensorRT engines as they are, for Triton's TensorRT backend: a model a graph, without the sampler."""
 
+import shlex
 import shutil
 from pathlib import Path
 
 from fdcn.bundle import Bundle, Engine, Plugin, Target
 from fdcn.errors import FdcnError
 from fdcn.serve.tritonserver.config import plan_config
-from fdcn.serve.tritonserver.repository import VERSION, new_model
+from fdcn.serve.tritonserver.repository import VERSION, check_name, new_model
 
 FLAVOUR = "tensorrt"
 LIBRARY = "libfdcn_tensorrt.so"
@@ -22,9 +23,8 @@ def write_plans(repository: Path, name: str, bundle: Bundle) -> list[Path]:
     """
     engine = plain_engine(bundle)
     library = plugin_of(engine).file
-    for graph in engine.graphs:
-        if (repository / f"{name}_{graph}").exists():
-            raise FdcnError(f"{repository / f'{name}_{graph}'} is there already: remove it, or choose another --name")
+    for graph in engine.graphs:  # before one of them is written
+        check_name(repository, f"{name}_{graph}")
     models = []
     for graph, files in engine.graphs.items():
         with new_model(repository, f"{name}_{graph}") as made:
@@ -44,9 +44,10 @@ def plain_engine(bundle: Bundle) -> Engine:
         if target.flavour == FLAVOUR and _loadable(target.plugin):
             return engine
     why = "; ".join(f"{engine.key} {_obstacle(target)}" for engine, target in targets) or "it has none"
+    build = f"fdcn build {shlex.quote(str(bundle.path))} --fp16 --plugin library"
     raise FdcnError(
         f"{bundle.path} has no engine for Triton's TensorRT backend: {why}. On a machine with the GPU that is to "
-        f"serve and the TensorRT of Triton's container: fdcn build {bundle.path} --fp16 --plugin library"
+        f"serve and the TensorRT of Triton's container: {build}"
     )
 
 

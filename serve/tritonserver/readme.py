@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdcn.bundle import Bundle
+from fdcn.bundle import Bundle, replace_file
 from fdcn.serve.tritonserver.plans import LIBRARY, plain_engine, plugin_of
 from fdcn.serve.tritonserver.tensors import Tensor, inputs, outputs
 
@@ -96,5 +96,5 @@ def _table(title: str, tensors: Sequence[Tensor]) -> str:
 
 def _written(folder: Path, text: str) -> Path:
     path = folder / FILE
-    path.write_text(text, "utf-8")
+    replace_file(path, lambda file: file.write(text.encode()))
     return path

@@ -49,10 +49,7 @@ def new_model(repository: Path, name: str) -> Iterator[Path]:
 
     Raises FdcnError where the name is taken or is none for a model, or the folder cannot be written.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise FdcnError(f"{name!r} is no name for a model: take letters, digits, _, - and ., as --name flowdcn")
-    if (repository / name).exists():
-        raise FdcnError(f"{repository / name} is there already: remove it, or choose another --name")
+    check_name(repository, name)
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fdcn-", dir=repository) as temporary:
@@ -62,3 +59,17 @@ def new_model(repository: Path, name: str) -> Iterator[Path]:
             os.replace(made, repository / name)
     except OSError as error:
         raise FdcnError(f"cannot write {repository / name}: {error.strerror or error}") from error
+
+
+def check_name(repository: Path, name: str) -> None:
+    """Raise FdcnError where a name is taken in a repository, or is none for a model."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", name):
+        raise FdcnError(
+            f"{name!r} is no name for a model: take up to 128 letters, digits, _, - and ., as --name flowdcn"
+        )
+    try:
+        taken = (repository / name).exists()
+    except OSError as error:
+        raise FdcnError(f"cannot read {repository}: {error.strerror}") from error
+    if taken:
+        raise FdcnError(f"{repository / name} is there already: remove it, or choose another --name")

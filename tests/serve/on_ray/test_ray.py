@@ -85,6 +85,13 @@ def test_what_a_worker_cannot_make_is_said_in_one_line(cluster, toy_bundle, tmp_
     assert "TensorRT" in errors.splitlines()[-1]
 
 
+def test_processes_that_no_machine_has_room_for_are_refused(cluster, toy_bundle, tmp_path):
+    command = cluster.fdcn("sample", toy_bundle.path, "--num", 4, "--out", tmp_path / "set", "--ray", "--cpus", 1.5)
+    _, errors = command.communicate(timeout=SOON)
+    assert command.returncode == 1
+    assert "room for 0 processes of 1.5 CPUs each" in errors  # of two machines with one CPU each
+
+
 def post(path, body):
     """Status and JSON of a request; an error's too."""
     request = urllib.request.Request(f"{URL}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
@@ -132,6 +139,10 @@ def test_errors_of_replicas_keep_their_status_and_shape(cluster, served):
     assert (status, answer["error"]["type"]) == (400, "invalid_request_error")
     assert "Ring" in answer["error"]["message"]
     assert cluster.inside(lambda: post("/v1/generate", {"steps": 251, "solver": "euler"}))[0] == 400
+    number = io.BytesIO()
+    np.save(number, np.float32(1))
+    no_latent = {"labels": [0], "noise": base64.b64encode(number.getvalue()).decode()}
+    assert cluster.inside(lambda: post("/v1/generate", no_latent))[0] == 400
     late = {"labels": [0, 1, 2], "count": 3, "size": "64x64", "deadline": 1, **SLOW}
     assert cluster.inside(lambda: post("/v1/generate", late))[0] == 504
 
@@ -209,6 +220,24 @@ def test_a_client_that_leaves_frees_the_replica(cluster, served):
     began = time.monotonic()
     assert cluster.inside(lambda: post("/v1/generate", {"labels": [0]}))[0] == 200
     assert time.monotonic() - began < SOON / 6
+
+
+def test_another_command_leaves_this_one_alone(cluster, served, toy_bundle):
+    command = cluster.fdcn("serve", toy_bundle.path, "--ray", "--port", 8001)
+    _, errors = command.communicate(timeout=SOON)
+    assert (command.returncode, "another fdcn serve --ray" in errors) == (1, True)
+    assert cluster.inside(lambda: post("/v1/generate", {"labels": [0]}))[0] == 200
+
+
+def test_a_broken_bundle_is_said_and_the_old_one_goes_on(cluster, served):
+    manifest = served.folder / "manifest.json"
+    whole = manifest.read_text()
+    manifest.write_text("{")
+    served.send_signal(signal.SIGHUP)
+    said = next(line for line in served.stderr if "did not take the bundle over" in line)
+    assert "manifest.json is damaged" in json.loads(said)["reason"]
+    assert cluster.inside(lambda: post("/v1/generate", {"labels": [0]}))[0] == 200
+    manifest.write_text(whole)
 
 
 def test_a_signal_takes_over_a_bundle_and_another_ends_with_the_last_picture(cluster, served):

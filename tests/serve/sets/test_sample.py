@@ -1,6 +1,7 @@
 """`fdcn sample`: which picture has which index, what an interruption leaves, and what is refused."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -210,9 +211,39 @@ def test_a_folder_with_other_files_is_left_alone(toy_bundle, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["000000.tar"]
 
 
+def test_a_command_that_failed_at_once_binds_nobody(toy_bundle, tmp_path):
+    with pytest.raises(Interrupted):
+        made(asked(toy_bundle, 4), tmp_path / "set", interrupted_after(0))
+    assert made(asked(toy_bundle, 4, seed=1), tmp_path / "set")[1] == 4
+
+
+@pytest.mark.parametrize("content", [None, "[]"])
+def test_parts_of_an_unknown_request_are_left_alone(toy_bundle, tmp_path, content):
+    with pytest.raises(Interrupted):
+        made(asked(toy_bundle, 8), tmp_path / "set", interrupted_after(1))
+    request = tmp_path / "set" / "parts" / "request.json"
+    request.write_text(content) if content else request.unlink()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FdcnError, match=r"has other files, such as parts/000000\."):
+        made(asked(toy_bundle, 8, seed=1), tmp_path / "set")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_a_killed_command_left_is_removed(toy_bundle, tmp_path):
+    pictures = asked(toy_bundle, 8, format="webdataset")
+    with pytest.raises(Interrupted):
+        made(pictures, tmp_path / "set", interrupted_after(1))
+    (tmp_path / "set" / ".fdcn-0123456789abcdef").write_bytes(b"half a tar file")
+    made(pictures, tmp_path / "set")
+    found = sorted(path.name for path in (tmp_path / "set").iterdir())
+    assert found == ["000000.tar", "000001.tar", "manifest.json"]
+
+
 def test_a_bundle_that_changes_meanwhile_is_refused(toy_bundle, tmp_path):
     bundle = type(toy_bundle).open(shutil.copytree(toy_bundle.path, tmp_path / "bundle"))
     pictures = asked(bundle, 8)
+    with pytest.raises(Interrupted):
+        made(pictures, tmp_path / "set", interrupted_after(1))
     manifest = bundle.path / "manifest.json"
     manifest.write_text(manifest.read_text() + "\n")
     with pytest.raises(FdcnError, match="is not the one that this set was begun with"):
@@ -257,7 +288,7 @@ def test_a_killed_command_goes_on(toy_bundle, fdcn, tmp_path):
     done = fdcn(*words)
     assert done.returncode == 0, done.stderr
     assert f"made {60 - 2 * there} that were missing of 60 pictures" in done.stdout
-    assert fdcn(*words).stdout.startswith("nothing to do, there are 60 pictures")
+    assert fdcn(*words).stdout.startswith("no picture was missing of 60 pictures")
 
 
 def test_a_full_disk_is_one_line(toy_bundle, fdcn, tmp_path):
@@ -268,6 +299,7 @@ def test_a_full_disk_is_one_line(toy_bundle, fdcn, tmp_path):
     done = fdcn(*words, preexec_fn=small_files)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write")
+    assert os.strerror(errno.EFBIG) in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("set/parts/.fdcn-*"))
 

@@ -76,6 +76,7 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(package, toy_bundle, 
     for words, said in (
         ([toy_bundle.path, "--triton", "models"], "is there already"),
         ([toy_bundle.path, "--triton", "models", "--name", "../up"], "no name for a model"),
+        ([toy_bundle.path, "--triton", "models", "--name", 300 * "a"], "no name for a model"),
         ([damaged.path, "--triton", "models"], "decoder"),
         ([tmp_path / "nothing", "--triton", "models"], "does not exist"),
         ([toy_bundle.path, "--triton", "file/models"], "Not a directory"),
