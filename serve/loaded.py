@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ctypes
+import gc
 import hashlib
 
 from fdcn.bundle import Bundle, Manifest
@@ -50,7 +52,18 @@ class Loaded:
         while self._users:
             self._unused.clear()
             await self._unused.wait()
-        await asyncio.to_thread(self._closing.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._closing.close()
+        _trim()
+
+
+def _trim() -> None:
+    """Give freed memory back to the system; glibc keeps it, and more with every bundle that is taken over."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library has no need, or no way
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _describe(bundle: Bundle, backend: str, channels: int, settings: Settings) -> Description:

@@ -1,6 +1,7 @@
 """Pictures from a pipeline in this process."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -10,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from fdcn.errors import FdcnError
 from fdcn.runtime.images import Images
 from fdcn.serve import admission, encode
-from fdcn.serve.generator import Ask, Busy, Description, Event, NotReady, Preview, Refused, Result, TooLate
+from fdcn.serve.generator import Ask, Busy, Description, Event, NotReady, Preview, Refused, Result
 from fdcn.serve.loaded import Loaded
 from fdcn.serve.metrics import Metrics
 from fdcn.serve.ongoing import Frame, Ongoing
@@ -66,7 +67,19 @@ class LocalGenerator:
         images, future = self._submit(loaded, ask, ongoing)
         self._waiting += images
         loaded.take()
-        timer = asyncio.get_running_loop().call_later(ask.seconds, ongoing.expire)
+        loop, held = asyncio.get_running_loop(), contextlib.ExitStack()
+        held.callback(self._let_go, loaded, images)
+
+        def give_up() -> None:
+            ongoing.give_up()
+            future.cancel()
+            future.add_done_callback(lambda _: loop.call_soon_threadsafe(held.close))
+
+        def expire() -> None:
+            ongoing.expire()
+            give_up()  # now: a listener that takes nothing would keep its place in the queue
+
+        timer = loop.call_later(ask.seconds, expire)
         future.add_done_callback(lambda _: ongoing.wake())
         try:
             done = False
@@ -74,16 +87,13 @@ class LocalGenerator:
                 await ongoing.woken.wait()
                 done = future.done()  # asked first: what came before the end is still to be taken
                 for news in ongoing.take():
+                    ongoing.check()
                     yield await self._preview(news, ask) if isinstance(news, Frame) else news
-                if ongoing.late and not done:
-                    raise TooLate
+                ongoing.check()
             yield await self._result(loaded, ask, ongoing, future.result())
         finally:
             timer.cancel()
-            ongoing.give_up()
-            future.cancel()
-            loop = asyncio.get_running_loop()
-            future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._let_go, loaded, images))
+            give_up()
 
     async def reload(self) -> Description:
         async with self._reloading:

@@ -11,7 +11,7 @@ from fdcn.serve.observed import Observed
 
 
 class GivenUp(Exception):
-    """Its client has left: ends its sampling."""
+    """Its client has left, or it is too late: ends its sampling."""
 
 
 class Frame:
@@ -35,11 +35,9 @@ class Ongoing:
         """When its first evaluation began."""
         self.batch = 0
         """Pictures that it was sampled with, its own included."""
-        self.late = False
-        """Whether its deadline has passed."""
         self._watched, self._observed = ask.watched, observed
         self._loop = asyncio.get_running_loop()
-        self._given_up = False
+        self._given_up = self._late = False
         self._shown: list[Frame] = []  # those of the evaluation that is about to be told
         self._taking = threading.Lock()
         self._frames: dict[int, Frame] = {}
@@ -49,8 +47,13 @@ class Ongoing:
 
     def expire(self) -> None:
         """Its deadline has passed."""
-        self.late = True
+        self._late = True
         self.woken.set()
+
+    def check(self) -> None:
+        """Raise TooLate where its deadline has passed."""
+        if self._late:
+            raise TooLate
 
     def give_up(self) -> None:
         """Let its sampling end at the next evaluation."""
@@ -75,11 +78,9 @@ class Ongoing:
         self._shown.append(Frame(done, first, pixels))
 
     def progress(self, done: int, total: int) -> None:
-        """For `Pipeline.submit`; ends a request that nobody waits for any more, or that is too late."""
+        """For `Pipeline.submit`; ends a request that nobody waits for any more."""
         if self._given_up:
             raise GivenUp
-        if self.late:
-            raise TooLate
         if not self.batch:
             self.began, self.batch = self._observed.began, self._observed.batch
         if self._watched:

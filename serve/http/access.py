@@ -1,5 +1,6 @@
 """What every request gets: an id, a line in the log, its share in the metrics, headers, and an answer."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -9,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fdcn.serve.http.clients import GONE
-from fdcn.serve.http.errors import api_error
+from fdcn.serve.http.errors import api_error, not_ready
 from fdcn.serve.logs import request_id
 from fdcn.serve.metrics import Metrics
 
@@ -53,6 +54,10 @@ class Access:
             scope = {**scope, "method": "GET"}
         try:
             await self.app(scope, receive, send_noted)
+        except asyncio.CancelledError:
+            if status != GONE:
+                raise
+            await not_ready().response()(scope, receive, send_noted)  # the server ends, and waits no longer
         except Exception as error:
             if status != GONE:
                 raise  # half an answer was sent: the server closes the connection

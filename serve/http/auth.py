@@ -18,7 +18,7 @@ def read_keys(file: Path) -> tuple[bytes, ...]:
     Raises FdcnError where the file cannot be read or has no key.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FdcnError(f"cannot read the keys in {file}: {error}") from error
     keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
@@ -50,9 +50,17 @@ class Authentication:
 def _bearer(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"authorization":
-            scheme, _, key = value.decode("latin-1").partition(" ")
+            scheme, _, key = _text(value).partition(" ")
             return key.strip() if scheme.lower() == "bearer" else ""
     return ""
+
+
+def _text(header: bytes) -> str:
+    """A header as it was meant: browsers write Latin-1, other clients UTF-8."""
+    try:
+        return header.decode("utf-8")
+    except UnicodeDecodeError:
+        return header.decode("latin-1")
 
 
 def _refusal(scope: Scope) -> ApiError:

@@ -1,6 +1,7 @@
 """HTTP connections that cannot be held by doing nothing: slow heads, endless heads, answers that nobody reads."""
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -12,6 +13,9 @@ HEAD_AT_MOST = 64 << 10
 """Bytes of a request's first line and headers, beyond those that came at once with its first byte."""
 UNREAD_SECONDS = 30.0
 """Seconds that a client may take nothing of an answer that waits for it."""
+UPGRADE = re.compile(rb"(\r\n)u(?=pgrade:)", re.IGNORECASE)
+"""Before the offer of another protocol, as Java's client and `curl --http2` make it: the parser would take the body
+for that other protocol's."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -27,6 +31,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
+        self._answering: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -39,6 +44,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         self._stop_unread_timer()
+        if self._answering is not None and not self._answering.response_complete:
+            # Of requests that were sent one after the other, uvicorn tells the newest alone.
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +55,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._head_timer is not None:
             self._head_bytes += len(data)
+        if self._head_timer is not None or (self.cycle is not None and self.cycle.response_complete):
+            head, blank, rest = data.partition(b"\r\n\r\n")
+            data = UPGRADE.sub(rb"\1x", head) + blank + rest  # declined: nobody reads a header "xpgrade"
         super().data_received(data)
         if self._head_timer is None:
             if self.cycle is not None and self.cycle.response_complete:
@@ -62,6 +74,10 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered like all else."""

@@ -58,8 +58,9 @@ class Server:
         answering = asyncio.create_task(self._uvicorn.serve([self._bound]))
         try:
             await self._generator.start()
-            log.info("ready", extra={"fields": {"address": address(self._bound)}})
-            ready()
+            if not self._ending.is_set():
+                log.info("ready", extra={"fields": {"address": address(self._bound)}})
+                ready()
             ending = asyncio.create_task(self._ending.wait())
             await asyncio.wait({ending, answering}, return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
@@ -111,12 +112,13 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str], No
 
 async def _signalled(server: Server, ready: Callable[[], None]) -> None:
     """Run a server that signals end and reload; a second signal to end is not waited for."""
-    loop, reloads = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+    loop, hung_up = asyncio.get_running_loop(), asyncio.Event()
 
-    def reload() -> None:
-        task = asyncio.create_task(server.reload())
-        reloads.add(task)  # or it might be collected before its end
-        task.add_done_callback(reloads.discard)
+    async def reload() -> None:
+        while True:
+            await hung_up.wait()
+            hung_up.clear()  # signals from now on may be about a newer bundle: all of them are one more reload
+            await server.reload()
 
     def on_end(number: int, frame: types.FrameType | None) -> None:
         for each in ENDS:
@@ -124,13 +126,17 @@ async def _signalled(server: Server, ready: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(server.end)
 
     def on_hangup(number: int, frame: types.FrameType | None) -> None:
-        loop.call_soon_threadsafe(reload)
+        loop.call_soon_threadsafe(hung_up.set)
 
     for number in ENDS:
         signal.signal(number, on_end)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, on_hangup)
-    await server.run(ready)
+    reloading = asyncio.create_task(reload())
+    try:
+        await server.run(ready)
+    finally:
+        reloading.cancel()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -146,10 +152,9 @@ def bind(host: str, port: int) -> socket.socket:
         except BaseException:
             bound.close()
             raise
-    except OSError as error:
-        raise FdcnError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --host and --port"
-        ) from error
+    except (OSError, UnicodeError) as error:  # a host's name may be none at all
+        reason = getattr(error, "strerror", None) or error
+        raise FdcnError(f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port") from error
     return bound
 
 

@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from fdcn.serve.generator import Event
 from fdcn.serve.http.clients import ClientGone, left, rendered, stop
-from fdcn.serve.http.errors import api_error
+from fdcn.serve.http.errors import api_error, not_ready
+from fdcn.serve.metrics import Metrics
 
 HEARTBEAT = 15.0
 """Seconds of silence before a comment is sent: proxies close what is silent."""
@@ -64,13 +65,16 @@ class _EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async for text in self._texts():
+            async for text in self._texts(scope["app"].state.metrics):
                 await send({"type": "http.response.body", "body": text, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:  # the server ends, and waits no longer
+            await stop(self._events, self._next, self._gone)
+            await send({"type": "http.response.body", "body": sse("error", not_ready().body())})
         finally:
             await stop(self._events, self._next, self._gone)
 
-    async def _texts(self) -> AsyncIterator[bytes]:
+    async def _texts(self, metrics: Metrics) -> AsyncIterator[bytes]:
         while True:
             await asyncio.wait((self._next, self._gone), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             if self._gone.done():
@@ -84,7 +88,9 @@ class _EventStream(Response):
                     return
                 text = await rendered(self._render, event)
             except Exception as error:  # noqa: BLE001 - the client is told, and the log what is a bug
-                yield sse("error", api_error(error).body())
+                answer = api_error(error)
+                metrics.refused(answer.code)
+                yield sse("error", answer.body())
                 return
             self._next = asyncio.ensure_future(_next(self._events))
             if text:

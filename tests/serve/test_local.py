@@ -302,6 +302,18 @@ async def test_deadlines_end_what_waits_and_what_runs(toy_bundle, gate):
 
 
 @asynchronous
+async def test_a_listener_who_takes_nothing_keeps_no_place_in_the_queue(toy_bundle):
+    options = dict(labels=[0], solver="euler", steps=100, preview_every=1)
+    async with open_generator(toy_bundle) as generator:
+        events = generator.generate(Ask("id", options, 1, watched=True))
+        await anext(events)
+        while generator.waiting:
+            await asyncio.sleep(0.01)
+        with pytest.raises(TooLate):
+            await anext(events)
+
+
+@asynchronous
 async def test_who_leaves_is_not_sampled_any_more(toy_bundle, gate):
     async with open_generator(toy_bundle) as generator:
         gate.shut()

@@ -8,13 +8,13 @@ from raw_http import error, httpx
 from fdcn.errors import FdcnError
 from fdcn.serve.http import auth
 
-KEYS = "# for tests\n\nfirst-key\n  second-key  \n"
+KEYS = "\ufeff# for tests\n\nfirst-key\n  second-key  \nschlüssel\n"
 
 
 @pytest.fixture(scope="module")
 def served(serving, toy_bundle, tmp_path_factory):
     file = tmp_path_factory.mktemp("keys") / "keys"
-    file.write_text(KEYS)
+    file.write_text(KEYS, "utf-8")
     with serving(toy_bundle, api_key_file=file) as served:
         yield served
 
@@ -31,6 +31,12 @@ def test_known_keys_are_served(client, key, scheme):
     headers = {"Authorization": f"{scheme} {key}"}
     assert client.get("/v1/model", headers=headers).status_code == 200
     assert client.post("/v1/generate", json={"labels": [0]}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_key_beyond_ascii_is_known_as_any_client_writes_it(client, encoding):
+    headers = {"Authorization": "Bearer schlüssel".encode(encoding)}
+    assert client.get("/v1/model", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -76,13 +82,13 @@ def test_the_schema_says_that_keys_are_wanted(client):
 
 def test_every_key_is_compared_in_constant_time(monkeypatch, tmp_path):
     file = tmp_path / "keys"
-    file.write_text(KEYS)
+    file.write_text(KEYS, "utf-8")
     compared = []
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or a == b)
     layer = auth.Authentication(None, auth.read_keys(file))
     for value in (b"Bearer first-key", b"Bearer x", b""):
         layer._known({"headers": [(b"authorization", value)]})
-    assert compared == [(32, 32)] * 6
+    assert compared == [(32, 32)] * 9
 
 
 def test_files_without_keys_are_refused(tmp_path):

@@ -184,7 +184,11 @@ def test_requests_are_logged_and_counted(client, caplog, monkeypatch):
 
 
 def test_only_allowed_origins_are_told_so(client, served, serving, toy_bundle):
-    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    asked = {
+        "Origin": "https://a.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang",
+    }
     assert "access-control-allow-origin" not in client.post("/v1/generate", json={"labels": [0]}, headers=asked).headers
     with serving(toy_bundle, cors_origins=("https://a.example",)) as allowing, httpx.Client() as other:
         preflight = other.options(f"{allowing.url}/v1/generate", headers=asked)

@@ -187,6 +187,15 @@ def test_pipelined_requests_are_answered_in_order(served):
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"404", b"200"]
 
 
+@pytest.mark.parametrize("offered", ["h2c", "websocket"])
+def test_an_offer_to_upgrade_is_declined_and_the_body_read(served, offered):
+    one = head(2, f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {offered}\r\n") + b"{}"
+    with connect(served.url) as connection:
+        for _ in range(2):
+            connection.sendall(one)
+            assert answer(read_one(connection))[0] == 200
+
+
 def test_whoever_does_not_read_is_cut_off(served, monkeypatch):
     monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.3)
     asked = {"labels": [0] * 4, "size": "512x512", "solver": "euler", "steps": 1, "guidance": 1, "latents": True}

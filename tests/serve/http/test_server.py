@@ -1,7 +1,9 @@
 """The server's process: signals, drain, a new bundle, and the logs."""
 
+import asyncio
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -13,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
+from raw_http import httpx
 
 from fdcn.errors import FdcnError
+from fdcn.serve.http import server
 from fdcn.serve.http.server import address, bind
 
 SOON = 60
@@ -132,6 +136,36 @@ def test_a_process_takes_over_a_bundle_and_ends_when_all_is_done(started):
 
 
 @linux
+def test_hangups_during_a_reload_are_one_more_reload():
+    reloads = []
+
+    class Slow:
+        """A server whose reload takes until its end."""
+
+        async def run(self, ready):
+            for _ in range(5):
+                os.kill(os.getpid(), signal.SIGHUP)
+                await asyncio.sleep(0.01)
+            assert len(reloads) == 1
+            reloads[0].set()
+            while len(reloads) < 2:
+                await asyncio.sleep(0.01)
+
+        async def reload(self):
+            reloads.append(asyncio.Event())
+            await reloads[-1].wait()
+
+    numbers = (*server.ENDS, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        asyncio.run(asyncio.wait_for(server._signalled(Slow(), None), SOON))
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    assert len(reloads) == 2
+
+
+@linux
 def test_a_second_signal_is_not_waited_for(started):
     served, _ = started("--max-steps", 10_000)
     with ThreadPoolExecutor() as threads:
@@ -145,12 +179,23 @@ def test_a_second_signal_is_not_waited_for(started):
             cut.result(SOON)
 
 
-def test_what_is_not_done_in_time_is_given_up(toy_bundle, serving):
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_not_done_in_time_is_given_up(toy_bundle, serving, stream):
+    begun, body = threading.Event(), {**LONG, "steps": 10_000, "stream": stream}
+
+    def sent():
+        with httpx.stream("POST", f"{served.url}/v1/generate", json=body, timeout=SOON) as answer:
+            begun.set()
+            return answer.status_code, answer.read().decode()
+
     with serving(toy_bundle, max_steps=10_000, drain=0.2) as served, ThreadPoolExecutor() as threads:
-        cut = threads.submit(ask, served.url, body={**LONG, "steps": 10_000})
+        cut = threads.submit(sent)
         until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1)
+        assert not stream or begun.wait(SOON)
         served.end()
-        assert cut.exception(SOON) or cut.result()[0] == 503
+        status, text = cut.result(SOON)
+        assert status == (200 if stream else 503)
+        assert '"code":"not_ready"' in text.replace(" ", "")
         assert served.generator.waiting == 0
 
 
@@ -162,8 +207,9 @@ def test_ports_that_are_taken_and_hosts_that_are_not_there():
             bind("127.0.0.1", port)
     with pytest.raises(FdcnError, match=r"cannot listen on 192\.0\.2\.1:0"):
         bind("192.0.2.1", 0)
-    with pytest.raises(FdcnError, match="cannot listen on not a host:0"):
-        bind("not a host", 0)
+    for host in ("not a host", "a..b"):
+        with pytest.raises(FdcnError, match=f"cannot listen on {host}:0"):
+            bind(host, 0)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="IPv6 was not tested: this Python has none")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -43,6 +44,12 @@ def events(client, **body):
                 yield name, json.loads(line.removeprefix("data: "))
             elif line.startswith(":"):
                 yield "comment", line
+
+
+def refusals(client, reason):
+    """How many there were, by the metrics."""
+    found = re.search(rf'fdcn_refusals_total{{reason="{reason}"}} (\S+)', client.get("/metrics").text)
+    return float(found[1]) if found else 0
 
 
 @pytest.fixture(autouse=True)
@@ -100,9 +107,11 @@ def test_what_is_wrong_at_once_has_its_status(client):
 
 
 def test_what_goes_wrong_later_is_an_event(client):
+    before = refusals(client, "deadline_exceeded")
     *_, (name, data) = events(client, **LONG, deadline=1.5)
     assert name == "error"
     assert error(json.dumps(data))["code"] == "deadline_exceeded"
+    assert refusals(client, "deadline_exceeded") == before + 1
 
 
 def test_a_deadline_is_a_status_where_nothing_was_sent(client):
@@ -118,12 +127,13 @@ def test_silence_is_broken(client, monkeypatch):
     assert names[-1] == "error"
 
 
+@pytest.mark.parametrize("pipelined", [1, 2])
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_a_client_left_behind_is_not_sampled(served, stream):
+def test_what_a_client_left_behind_is_not_sampled(served, stream, pipelined):
     body = json.dumps({**LONG, "stream": stream}).encode()
     head = f"POST /v1/generate HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with connect(served.url) as connection:
-        connection.sendall(head.encode() + body)
+        connection.sendall((head.encode() + body) * pipelined)
         until = time.monotonic() + STUCK
         while not served.call(waiting(served)):
             assert time.monotonic() < until
