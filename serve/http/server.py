@@ -23,6 +23,9 @@ from fdcn.serve.settings import Settings
 log = logging.getLogger(__name__)
 BACKLOG = 2048
 ENDS = (signal.SIGINT, signal.SIGTERM)
+IDLE = 75
+"""Seconds after which a connection without requests is closed: longer than the usual proxies keep theirs, which would
+otherwise send a request just then."""
 LAST_BYTES = 5
 """Seconds that connections have after the last picture."""
 
@@ -48,6 +51,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=IDLE,
             timeout_graceful_shutdown=LAST_BYTES,
         )
         self._uvicorn = _Uvicorn(config)
