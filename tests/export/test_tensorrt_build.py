@@ -59,7 +59,7 @@ def plan_operators(path: Path) -> Counter:
 
 
 @pytest.mark.parametrize("precision", NAMES)
-@pytest.mark.parametrize("plugin", ["library", "python", "none"])
+@pytest.mark.parametrize("plugin", ["library", "python", pytest.param("none", marks=pytest.mark.large)])
 def test_engines_of_the_shipped_checkpoint(rtx, bundle, request, plugin, precision):
     if plugin == "library":
         library = request.getfixturevalue("plugin_library")
