@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fdcn import DEFAULT_BUNDLE, __version__
-from fdcn.parameters import BUNDLE, Architectures, Interval, ProfileRange, Size
+from fdcn.parameters import (
+    ALLOW_BUNDLED_CODE,
+    BACKEND,
+    BUNDLE,
+    GUIDANCE,
+    GUIDANCE_CHANNELS,
+    GUIDANCE_INTERVAL,
+    S_MAX_ADJUST,
+    SEED,
+    SOLVER,
+    STEPS,
+    Architectures,
+    ProfileRange,
+    Size,
+)
 from fdcn.serve.commands.package import package
 from fdcn.serve.commands.sample import sample
 from fdcn.serve.commands.serve import serve
@@ -115,10 +129,10 @@ def export(
     multiple=True,
     help="Size of the pictures; repeatable. [default: the training size, twice its width and twice its height]",
 )
-@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
-@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
-@click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
+@SOLVER
+@STEPS
+@GUIDANCE
+@SEED
 @click.option(
     "--method",
     type=click.Choice(["percentile", "mse"]),
@@ -373,32 +387,16 @@ def merge(first: Path, second: Path, output: Path | None) -> None:
     help="A class; repeatable. [default: every class where there are at most 10, else class 0]",
 )
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures a label.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
+@SEED
 @click.option("--solver", metavar="NAME", help=f"{SOLVER_HELP} [default: the bundle's, neural]")
 @click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, 10, with its solver]")
 @click.option(
     "--last-step", type=float, help="Length of the last step of Euler and Heun, in (0, 1). [default: 1/steps]"
 )
 @click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's, 4]")
-@click.option(
-    "--guidance-channels",
-    type=click.Choice(["all", "3"]),
-    default="all",
-    show_default=True,
-    help="Guide all channels, or the first three.",
-)
-@click.option(
-    "--guidance-interval",
-    type=Interval(),
-    default="0:1",
-    show_default=True,
-    help="Guide only at these times, ends included (0 noise, 1 picture).",
-)
-@click.option(
-    "--s-max-adjust/--no-s-max-adjust",
-    default=None,
-    help="Lengthen taps beyond the training size. [default: on for models trained at one aspect ratio]",
-)
+@GUIDANCE_CHANNELS
+@GUIDANCE_INTERVAL
+@S_MAX_ADJUST
 @click.option(
     "--preview-every",
     type=click.IntRange(1),
@@ -422,13 +420,7 @@ def merge(first: Path, second: Path, output: Path | None) -> None:
     show_default=True,
     help="The picture to write: .png, .jpg or .webp; several pictures make a grid.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@BACKEND
 @click.option(
     "--device",
     type=click.IntRange(0),
@@ -440,9 +432,7 @@ def merge(first: Path, second: Path, output: Path | None) -> None:
     is_flag=True,
     help="On a GPU that the bundle has no engine for, build one, once for all who share the user's cache.",
 )
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
-)
+@ALLOW_BUNDLED_CODE
 def run(
     bundle: Path,
     output: Path,
@@ -546,10 +536,10 @@ def _opened(
     help="A class; repeatable. [default: every class where there are at most 10, else class 0]",
 )
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures a label.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
-@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
-@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
-@click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
+@SEED
+@SOLVER
+@STEPS
+@GUIDANCE
 @click.option(
     "--classifier",
     type=click.Path(path_type=Path),
@@ -582,9 +572,7 @@ def _opened(
     metavar="FILE.html",
     help="Write a report: the numbers, their plots, and pictures side by side.",
 )
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
-)
+@ALLOW_BUNDLED_CODE
 def verify(
     bundle: Path,
     against: str,
@@ -661,8 +649,8 @@ def verify(
     multiple=True,
     help="Pictures at once; repeatable. [default: 1 and 4]",
 )
-@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
-@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+@SOLVER
+@STEPS
 @click.option(
     "--backend",
     type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
@@ -693,9 +681,7 @@ def verify(
     metavar="A.json B.json",
     help="Measure nothing: say how many times as fast B is.",
 )
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
-)
+@ALLOW_BUNDLED_CODE
 def bench(
     bundle: Path,
     sizes: tuple[tuple[int, int], ...],

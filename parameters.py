@@ -1,4 +1,4 @@
-"""What options of the command line may say."""
+"""What options of the command line may say, and those that several commands have."""
 
 import contextlib
 import re
@@ -67,3 +67,38 @@ class ProfileRange(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path), default=DEFAULT_BUNDLE, required=False)
+
+# Options that several commands have.
+BACKEND = click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network.",
+)
+ALLOW_BUNDLED_CODE = click.option(
+    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
+)
+SEED = click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
+SOLVER = click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
+STEPS = click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+GUIDANCE = click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
+GUIDANCE_CHANNELS = click.option(
+    "--guidance-channels",
+    type=click.Choice(["all", "3"]),
+    default="all",
+    show_default=True,
+    help="Guide all channels, or the first three.",
+)
+GUIDANCE_INTERVAL = click.option(
+    "--guidance-interval",
+    type=Interval(),
+    default="0:1",
+    show_default=True,
+    help="Guide only at these times, ends included (0 noise, 1 picture).",
+)
+S_MAX_ADJUST = click.option(
+    "--s-max-adjust/--no-s-max-adjust",
+    default=None,
+    help="Lengthen taps beyond the training size. [default: on for models trained at one aspect ratio]",
+)

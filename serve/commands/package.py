@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fdcn.parameters import BUNDLE, Size
+from fdcn.parameters import ALLOW_BUNDLED_CODE, BACKEND, BUNDLE, Size
 from fdcn.serve.settings import Settings
 from fdcn.sizes import format_size
 
@@ -29,13 +29,7 @@ from fdcn.sizes import format_size
     show_default=True,
     help="The sampler in Triton's Python backend, or the bundle's TensorRT engines alone, a model each.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@BACKEND
 @click.option(
     "--max-batch",
     type=click.IntRange(1),
@@ -79,9 +73,7 @@ from fdcn.sizes import format_size
     "--instances", type=click.IntRange(1), default=1, show_default=True, help="Copies of the model: on each GPU."
 )
 @click.option("--stream", is_flag=True, help="Answer by several responses: progress and previews, then the pictures.")
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if a machine has none."
-)
+@ALLOW_BUNDLED_CODE
 @click.pass_context
 def package(
     context: click.Context,

@@ -5,7 +5,19 @@ from typing import Any
 
 import click
 
-from fdcn.parameters import BUNDLE, Interval, Size
+from fdcn.parameters import (
+    ALLOW_BUNDLED_CODE,
+    BACKEND,
+    BUNDLE,
+    GUIDANCE,
+    GUIDANCE_CHANNELS,
+    GUIDANCE_INTERVAL,
+    S_MAX_ADJUST,
+    SEED,
+    SOLVER,
+    STEPS,
+    Size,
+)
 from fdcn.terminal import needing, progress_bar
 
 
@@ -34,26 +46,14 @@ from fdcn.terminal import needing, progress_bar
     metavar="NAME|INDEX",
     help="A class; repeatable. Picture i has the i-th of them, over and over. [default: every class in turn]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Picture i has seed S + i.")
-@click.option("--solver", metavar="NAME", help="As in fdcn run. [default: the bundle's]")
-@click.option("--steps", type=int, help="Steps of the solver. [default: the bundle's, with its solver]")
+@SEED
+@SOLVER
+@STEPS
 @click.option("--last-step", type=float, help="Length of the last step of Euler and Heun. [default: 1/steps]")
-@click.option("--guidance", type=float, help="Classifier-free guidance; 1 is none. [default: the bundle's]")
-@click.option(
-    "--guidance-channels",
-    type=click.Choice(["all", "3"]),
-    default="all",
-    show_default=True,
-    help="Guide all channels, or the first three.",
-)
-@click.option(
-    "--guidance-interval", type=Interval(), default="0:1", show_default=True, help="Guide only at these times."
-)
-@click.option(
-    "--s-max-adjust/--no-s-max-adjust",
-    default=None,
-    help="Lengthen taps beyond the training size. [default: on for models trained at one aspect ratio]",
-)
+@GUIDANCE
+@GUIDANCE_CHANNELS
+@GUIDANCE_INTERVAL
+@S_MAX_ADJUST
 @click.option(
     "--shard",
     type=click.IntRange(1, 100_000),
@@ -67,17 +67,9 @@ from fdcn.terminal import needing, progress_bar
     metavar="N",
     help="Most pictures that are sampled together. [default: what suits the machine]",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@BACKEND
 @click.option("--device", type=click.IntRange(0), metavar="N", help="The GPU, by CUDA's number. [default: the first]")
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if a machine has none."
-)
+@ALLOW_BUNDLED_CODE
 @click.option(
     "--ray",
     is_flag=True,

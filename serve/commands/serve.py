@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fdcn.parameters import BUNDLE, Size
+from fdcn.parameters import ALLOW_BUNDLED_CODE, BACKEND, BUNDLE, Size
 from fdcn.serve.settings import MIB, Settings
 from fdcn.terminal import needing
 
@@ -52,13 +52,7 @@ SECONDS = click.FloatRange(0, min_open=True, max=86_400)
     show_default=True,
     help="Port to listen on; 0 for a free one.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "tensorrt"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@BACKEND
 @click.option("--device", type=click.IntRange(0), metavar="N", help="The GPU to run on, for TensorRT. [default: 0]")
 @click.option(
     "--warmup",
@@ -138,9 +132,7 @@ SECONDS = click.FloatRange(0, min_open=True, max=86_400)
     show_default=True,
     help="How long accepted requests have after SIGTERM.",
 )
-@click.option(
-    "--allow-bundled-code", is_flag=True, help="Load the operator's library from the bundle, if this machine has none."
-)
+@ALLOW_BUNDLED_CODE
 @click.option(
     "--ray",
     is_flag=True,
