@@ -15,14 +15,14 @@ from fdcn.errors import FdcnError
 from fdcn.messages import say
 from fdcn.runtime import job, request
 from fdcn.runtime.backends import open_backend
-from fdcn.runtime.backends.base import Backend, Batch, HasSampler, HasStepGroups, Sampler
+from fdcn.runtime.backends.base import Backend, Batch, HasStepGroups, Sampler
 from fdcn.runtime.gate import Gate
 from fdcn.runtime.images import Images
 from fdcn.runtime.job import Job, Preview, Progress
 from fdcn.runtime.plan import SamplerPlan, sampler_plan
 from fdcn.runtime.request import Request, label_names
 from fdcn.runtime.s_max import adjusted_blocks
-from fdcn.runtime.sample import HostSampler
+from fdcn.runtime.sample import sampler_of
 from fdcn.runtime.worker import Check, Worker
 
 
@@ -90,7 +90,7 @@ class Pipeline:
                 closing.callback(opened.close)
             else:
                 self.backend = backend
-            self._sampler = _sampler(self.backend, bundle)
+            self._sampler = sampler_of(self.backend, bundle.manifest)
             closing.callback(self._sampler.close)
             self._gate = Gate("the pipeline", closing.pop_all().close)
         # It knows the sampler, not the pipeline: so this can be collected, and the thread ends with its work.
@@ -263,10 +263,6 @@ class Pipeline:
             stream=stream,
         )
         return Job(wanted, batch, label_names(manifest, wanted.labels), progress, preview)
-
-
-def _sampler(backend: Backend, bundle: Bundle) -> Sampler:
-    return backend.sampler() if isinstance(backend, HasSampler) else HostSampler(backend, bundle.manifest)
 
 
 def _together(gate: Gate, sampler: Sampler, most: int | None, job: Job) -> int:

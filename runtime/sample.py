@@ -13,7 +13,7 @@ from fdcn.messages import say
 from fdcn.runtime import memory
 from fdcn.runtime.advance import State
 from fdcn.runtime.arena import Arena, Modulations
-from fdcn.runtime.backends.base import Backend, Batch, Sampled, Show, unseen
+from fdcn.runtime.backends.base import Backend, Batch, HasSampler, Sampled, Sampler, Show, unseen
 from fdcn.runtime.images import latent_preview, to_pixels
 from fdcn.runtime.noise import normals
 from fdcn.runtime.plan import Row, SamplerPlan
@@ -103,6 +103,11 @@ class HostSampler:
             if picture is None:
                 picture = latent_preview(latent, self._manifest.pixel_factor)
             return to_pixels(picture, batch.size)
+
+
+def sampler_of(backend: Backend, manifest: Manifest) -> Sampler:
+    """A new sampler around a backend: its own, where it has one."""
+    return backend.sampler() if isinstance(backend, HasSampler) else HostSampler(backend, manifest)
 
 
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> np.ndarray:

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import hashlib
+from collections.abc import Sequence
 
 from fdcn.bundle import Bundle, Manifest
 from fdcn.runtime.backends import open_backend
@@ -26,7 +27,7 @@ class Loaded:
             self.observed = Observed(backend, bundle.manifest)
             self.pipe = Pipeline(bundle, self.observed, max_batch=settings.max_batch, max_delay=settings.max_delay)
             closing.callback(self.pipe.close)
-            channels = _warm_up(self.pipe, settings)
+            channels = warm_up(self.pipe, settings.warmup, settings.max_batch)
             self.description = _describe(bundle, backend.name, channels, settings)
             self._closing = closing.pop_all()
         self._users = 0
@@ -85,14 +86,15 @@ def _describe(bundle: Bundle, backend: str, channels: int, settings: Settings) -
     )
 
 
-def _warm_up(pipe: Pipeline, settings: Settings) -> int:
+def warm_up(pipe: Pipeline, shapes: Sequence[tuple[int, int, int]], most: int) -> int:
     """Load every graph and grow the memory, so that nothing of the bundle is read while it is served.
 
-    Gives the channels of a picture.
+    `shapes` are (width, height, images); without any it is the usual size, `most` at a time. Gives the channels of a
+    picture.
     """
     m = pipe.bundle.manifest
     width, height = m.fixed_size or m.train_size
-    shapes = settings.warmup or ((width, height, settings.max_batch),)
+    shapes = shapes or ((width, height, most),)
     pipe.warm_up(shapes)
     # A whole picture: later steps may have graphs of their own.
     return int(pipe([0], size=shapes[0][:2]).pixels.shape[3])

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from fdcn.bundle import Manifest, StepGroup
-from fdcn.runtime.backends.base import Backend, Batch, HasSampler, HasStepGroups, Sampled, Sampler, Show, unseen
-from fdcn.runtime.sample import HostSampler
+from fdcn.runtime.backends.base import Backend, Batch, HasStepGroups, Sampled, Sampler, Show, unseen
+from fdcn.runtime.sample import sampler_of
 
 
 class Observed:
@@ -26,8 +26,7 @@ class Observed:
 
     def sampler(self) -> Sampler:
         """The backend's own sampler, observed."""
-        own = self._backend.sampler() if isinstance(self._backend, HasSampler) else None
-        return _ObservedSampler(self, own or HostSampler(self._backend, self._manifest))
+        return _ObservedSampler(self, sampler_of(self._backend, self._manifest))
 
 
 class _ObservedSampler:

@@ -17,6 +17,7 @@ from fdcn.runtime.images import Images
 from fdcn.runtime.pipeline import load
 from fdcn.serve.admission import granted
 from fdcn.serve.generator import Ask
+from fdcn.serve.loaded import warm_up
 from fdcn.serve.tritonserver.config import granting
 from fdcn.serve.tritonserver.reading import read_options
 from fdcn.serve.tritonserver.replies import Cancelled, Reply, StreamedReply
@@ -48,10 +49,7 @@ class TritonPythonModel:
         )
         manifest = self._pipe.bundle.manifest
         self._inputs = [tensor.name for tensor in inputs(manifest, self._stream)]
-        width, height = manifest.fixed_size or manifest.train_size
-        self._pipe.warm_up([(width, height, self._settings.max_images)])
-        # A whole picture: later steps may have graphs of their own.
-        self._pipe([0], size=(width, height))
+        warm_up(self._pipe, (), self._settings.max_images)
 
     def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         """Answer requests, in their order; in the streaming layout by responses that are sent meanwhile."""
