@@ -13,7 +13,6 @@ What cannot be had here is named, with what to do instead, and the status is 1. 
 packages needs none of this: TENSORRT_ROOT and ONNXRUNTIME_ROOT name their folders.
 """
 
-import argparse
 import importlib.util
 import shutil
 import subprocess
@@ -21,6 +20,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from fetching import folder_argument, reason, run
 
 CRATE = "trtx-sys"
 CRATE_VERSION = "0.9.1"
@@ -31,9 +32,7 @@ DEBIAN_RELEASE = "trixie"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
+    folder = folder_argument(__doc__)
     folder.mkdir(parents=True, exist_ok=True)
     missing = 0
     for fetch, wanted, instead in (
@@ -130,18 +129,6 @@ def place(source: Path, destination: Path) -> None:
     shutil.copytree(source, temporary, symlinks=True)
     shutil.rmtree(destination, ignore_errors=True)
     temporary.rename(destination)
-
-
-def run(*words: str, cwd: Path) -> None:
-    subprocess.run(words, cwd=cwd, check=True, capture_output=True, text=True)
-
-
-def reason(error: OSError | subprocess.CalledProcessError) -> str:
-    """The last thing that a failed program said, or why it did not start."""
-    if isinstance(error, subprocess.CalledProcessError):
-        lines = (error.stderr or error.stdout or "").strip().splitlines() or [f"status {error.returncode}"]
-        return f"{error.cmd[0]}: {lines[-1]}"
-    return str(error)
 
 
 if __name__ == "__main__":

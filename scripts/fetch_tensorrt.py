@@ -8,13 +8,11 @@ stay out, so that it registers plugins and parses graphs but builds nothing. Who
 TENSORRT_ROOT names its folder.
 """
 
-import argparse
 import shutil
-import subprocess
-import sys
-import tempfile
 import zipfile
 from pathlib import Path
+
+from fetching import fetch_once, folder_argument, install, run
 
 COORDINATES = ("org.bytedeco", "tensorrt", "10.6-1.5.11", "linux-x86_64-redist")
 BINDINGS = "tensorrt-cu12-bindings==10.6.0"
@@ -31,21 +29,7 @@ sys.modules[__name__] = _bindings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        made = Path(temporary) / "tensorrt"
-        try:
-            fetch(made, Path(temporary))
-        except (OSError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "stderr", None) or getattr(error, "stdout", None) or str(error)
-            why = said.strip().splitlines()[-1]
-            sys.exit(f"could not fetch TensorRT: {why}; set TENSORRT_ROOT to NVIDIA's package instead")
-        made.rename(folder)
+    fetch_once(folder_argument(__doc__), fetch, "TensorRT", "set TENSORRT_ROOT to NVIDIA's package instead")
 
 
 def fetch(folder: Path, temporary: Path) -> None:
@@ -55,19 +39,15 @@ def fetch(folder: Path, temporary: Path) -> None:
     where = [f"-DoutputDirectory={temporary}", "-Dmdep.useBaseVersion=true"]
     run("mvn", "-q", "-B", "dependency:get", "-Dtransitive=false", f"-Dartifact={wanted}")
     run("mvn", "-q", "-B", "dependency:copy", f"-Dartifact={wanted}", *where)
-    (folder / "lib").mkdir(parents=True)
+    (folder / "lib").mkdir()
     with zipfile.ZipFile(temporary / f"{name}-{version}-{classifier}.jar") as archive:
         for entry in archive.namelist():
             if Path(entry).name.startswith(LIBRARIES):
                 with archive.open(entry) as source, (folder / "lib" / Path(entry).name).open("wb") as out:
                     shutil.copyfileobj(source, out)
-    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), BINDINGS)
+    install(folder, BINDINGS)
     (folder / "tensorrt").mkdir()
     (folder / "tensorrt" / "__init__.py").write_text(PACKAGE.format(libraries=LIBRARIES))
-
-
-def run(*words: str) -> None:
-    subprocess.run(words, check=True, capture_output=True, text=True)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ whose own requirements stay out. It has no backend but Python's, and needs glibc
 none of it.
 """
 
-import argparse
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from fetching import fetch_once, folder_argument, install
 
 SERVER = "nvidia-pytriton==0.7.0"
 NUMPY = "numpy==1.26.4"
@@ -23,25 +22,12 @@ STUB = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
-    if folder.is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        made = Path(temporary) / "triton"
-        made.mkdir()
-        try:
-            fetch(made, Path(temporary) / "package")
-        except (OSError, subprocess.CalledProcessError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip()
-            sys.exit(f"could not fetch the Triton Inference Server: {said.splitlines()[-1]}")
-        made.rename(folder)
+    fetch_once(folder_argument(__doc__), fetch, "the Triton Inference Server")
 
 
-def fetch(folder: Path, package: Path) -> None:
+def fetch(folder: Path, temporary: Path) -> None:
     """Server, libraries, backend, NumPy and client, each where the docstring says."""
+    package = temporary / "package"
     install(package, SERVER)
     install(folder / "numpy", NUMPY)
     install(folder / "client", *CLIENT)
@@ -55,12 +41,6 @@ def fetch(folder: Path, package: Path) -> None:
     shutil.move(stub, folder / "backends" / "python" / stub.name)
     for program in (folder / "tritonserver", folder / "backends" / "python" / stub.name):
         program.chmod(0o755)
-
-
-def install(folder: Path, *packages: str) -> None:
-    command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:"]
-    subprocess.run([*command, "--target", str(folder), *packages], check=True, capture_output=True, text=True)
 
 
 if __name__ == "__main__":

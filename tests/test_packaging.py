@@ -13,7 +13,8 @@ from cpp_runtime import configure
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_PACKAGED = ("benchmarks", "docs", "examples", "scripts", "tests")
-CPP = (("CMakeLists.txt",), ("examples", "cpp"), ("runtime", "cpp"), ("scripts", "fetch_headers.py"))
+FETCHING = (("scripts", "fetch_headers.py"), ("scripts", "fetching.py"))
+CPP = (("CMakeLists.txt",), ("examples", "cpp"), ("runtime", "cpp"), *FETCHING)
 """What the source distribution has besides the package."""
 
 
