@@ -1,34 +1,29 @@
 """Time and peak memory of `fdcn calibrate` on S/2 with random weights, by samples, each in a process of its own."""
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import machine
 import torch
+from apart import run_apart
 from bench_step import export_network, random_network
-from resident import PEAK
 
 SAMPLES = (8, 64)
-CALIBRATE = (
-    PEAK
-    + """
+CALIBRATE = """
 import json, resource, sys, time
 start = time.perf_counter()
+from fdcn.bench.memory import peak_resident
 from fdcn.cli import cli
 cli(["calibrate", *sys.argv[1:]], standalone_mode=False)
 usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({
     "seconds": time.perf_counter() - start,
     "cpu_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
-    "peak_bytes": peak_bytes(),
+    "peak_bytes": peak_resident(),
 }))
 """
-)
 
 
 def main() -> None:
@@ -49,9 +44,7 @@ def main() -> None:
 
 def calibrate_apart(bundle: Path, samples: int, steps: int) -> dict[str, Any]:
     """Calibrate a bundle, with what it took; the peak is the whole process's resident memory."""
-    command = [sys.executable, "-c", CALIBRATE, str(bundle), "--samples", str(samples), "--steps", str(steps)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_apart(CALIBRATE, bundle, "--samples", samples, "--steps", steps)
 
 
 if __name__ == "__main__":

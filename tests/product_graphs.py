@@ -217,7 +217,7 @@ def _step(recipe, magnitude, scale):
 
 
 def _sigmoid(node, x):
-    return 1 / (1 + np.exp(-x[0])), x[1] / 4
+    return 0.5 * (1 + np.tanh(x[0] / 2)), x[1] / 4
 
 
 def _add(node, a, b):

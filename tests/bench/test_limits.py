@@ -1,12 +1,12 @@
 """What a machine does at its best."""
 
 import os
-import subprocess
 import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
+from apart import run_apart
 
 from fdcn.bench import device_limits, limits, machine
 from fdcn.errors import FdcnError
@@ -49,8 +49,7 @@ def test_peak_memory_grows_with_what_is_held():
     # A process of its own: this one may have held more before.
     code = "import os; from fdcn.bench import memory; before = memory.peak_resident()\n"
     code += "held = bytearray(os.urandom(1 << 20)) * 200\nprint(memory.peak_resident() - before)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert int(done.stdout) > 100 << 20
+    assert run_apart(code) > 100 << 20
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])

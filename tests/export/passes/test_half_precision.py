@@ -1,17 +1,15 @@
 """Half precision with float32 islands: the types in the graph, and its velocities against float32's."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from apart import run_apart
 from onnx import numpy_helper
 from onnx_ir.passes.common import ShapeInferencePass
-from resident import PEAK
 
 from fdcn.errors import FdcnError
 from fdcn.export.passes.half_precision import half_precision
@@ -221,19 +219,17 @@ def types(model):
     return {value.name: value.dtype for node in model.graph for value in node.outputs}
 
 
-CONVERT = (
-    PEAK
-    + """
+CONVERT = """
 import sys
 import onnx_ir as ir
+from fdcn.bench.memory import peak_resident
 from fdcn.export.passes.half_precision import half_precision
-before = peak_bytes()
+before = peak_resident()
 model = ir.load(sys.argv[1])
 half_precision(model, ir.DataType.FLOAT16)
 ir.save(model, sys.argv[2], external_data="half.data")
-print(peak_bytes() - before)
+print(peak_resident() - before)
 """
-)
 
 
 def test_memory(tmp_path):
@@ -243,10 +239,9 @@ def test_memory(tmp_path):
     weights = {f"w{i}": np.ones(shape[:: 1 - 2 * (i % 2)], np.float32) for i in range(count)}
     model = small(f"(float[B, 2048] x0) => (float[B, 2048] x{count}) {{ {nodes} }}", **weights)
     ir.save(model, tmp_path / "float.onnx", external_data="float.data")
-    command = [sys.executable, "-c", CONVERT, tmp_path / "float.onnx", tmp_path / "half.onnx"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown = run_apart(CONVERT, tmp_path / "float.onnx", tmp_path / "half.onnx")
     assert (tmp_path / "half.data").stat().st_size == count * 2 * math.prod(shape)
-    assert int(done.stdout) < 1.25 * (tmp_path / "float.data").stat().st_size
+    assert grown < 1.25 * (tmp_path / "float.data").stat().st_size
 
 
 PRODUCT = "(float[B, 8] x) => (float[B, 8] y) { y = MatMul(x, weight) }"

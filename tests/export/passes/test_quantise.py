@@ -1,8 +1,6 @@
 """Q/DQ pairs in a graph: what is in the file, what quantising may change of its outputs, and what is refused."""
 
 import dataclasses
-import subprocess
-import sys
 
 import ml_dtypes
 import numpy as np
@@ -10,11 +8,11 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from apart import run_apart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime import quantization
 from product_graphs import LINEAR, Builder, checked, evaluate, layers, prepared, run, some_recipe
-from resident import PEAK
 
 from fdcn.bundle import QUANTISED
 from fdcn.errors import FdcnError
@@ -287,21 +285,19 @@ def test_half_precision_follows(shipped_bundle, measured, precision, dtype):
             np.testing.assert_array_equal(node.inputs[1].const_value.numpy().astype(np.float32), before[name])
 
 
-CONVERT = (
-    PEAK
-    + """
+CONVERT = """
 import sys
 import onnx_ir as ir
+from fdcn.bench.memory import peak_resident
 from fdcn.export.passes.quantise import quantise
 from fdcn.export.recipe import Activation, Recipe
-before = peak_bytes()
+before = peak_resident()
 model = ir.load(sys.argv[1])
 found = [Activation([f"w{i}"], [1.0], [2.0] * (1024 if i % 2 == 0 else 2048)) for i in range(8)]
 quantise(model, Recipe("int8", "", [1.0], found, {}, {}))
 ir.save(model, sys.argv[2], external_data="codes.data")
-print(peak_bytes() - before)
+print(peak_resident() - before)
 """
-)
 
 
 def test_memory(tmp_path):
@@ -313,11 +309,10 @@ def test_memory(tmp_path):
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(w, f"w{i}") for i, w in enumerate(weights))
     proto = onnx.shape_inference.infer_shapes(proto)
     ir.save(ir.from_proto(proto), tmp_path / "float.onnx", external_data="float.data")
-    command = [sys.executable, "-c", CONVERT, tmp_path / "float.onnx", tmp_path / "codes.onnx"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown = run_apart(CONVERT, tmp_path / "float.onnx", tmp_path / "codes.onnx")
     full = (tmp_path / "float.data").stat().st_size
     assert (tmp_path / "codes.data").stat().st_size < 0.26 * full
-    assert int(done.stdout) < full + 7 * weights[0].nbytes
+    assert grown < full + 7 * weights[0].nbytes
 
 
 BAD = {
