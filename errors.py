@@ -1,4 +1,4 @@
-"""The one exception a caller of fdcn is meant to catch."""
+"""The one exception a caller of fdcn is meant to catch, and what of it a server answers otherwise."""
 
 
 class FdcnError(Exception):
@@ -7,3 +7,7 @@ class FdcnError(Exception):
     The command line prints the message as one line and exits with status 1. Every other exception
     is a defect in fdcn and keeps its traceback.
     """
+
+
+class OutOfMemory(FdcnError):
+    """Pictures need more memory than this machine has free: fewer, smaller or later ones may not."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 import numpy as np
 
 from fdcn.bundle import Manifest
-from fdcn.errors import FdcnError
+from fdcn.errors import FdcnError, OutOfMemory
 from fdcn.messages import say
 from fdcn.runtime import memory
 from fdcn.runtime.advance import State
@@ -47,7 +47,7 @@ class HostSampler:
         if free is not None:
             free = max(free, self._kept)
         if free is not None and need > free:
-            raise FdcnError(
+            raise OutOfMemory(
                 say(
                     "sampling.memory",
                     size=format_size(batch.size),

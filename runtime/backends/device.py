@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fdcn.errors import FdcnError
+from fdcn.errors import FdcnError, OutOfMemory
 from fdcn.messages import say
 from fdcn.plugins import gpu_launch
 from fdcn.runtime.memory import format_bytes
@@ -18,7 +18,7 @@ _OUT_OF_MEMORY, _OLD_DRIVER = 2, 35
 """cudaErrorMemoryAllocation and cudaErrorInsufficientDriver."""
 
 
-class OutOfMemory(FdcnError):
+class DeviceOutOfMemory(OutOfMemory):
     """The device has less memory free than something needs, in bytes."""
 
     def __init__(self, what: str, needed: int, free: int, mend: str | None = None) -> None:
@@ -32,6 +32,10 @@ class OutOfMemory(FdcnError):
             )
         )
         self.what, self.needed, self.free = what, needed, free
+
+    def __reduce__(self) -> tuple[type[OutOfMemory], tuple[str]]:
+        """What another process gets: its message."""
+        return OutOfMemory, (str(self),)
 
 
 class Device:
@@ -66,14 +70,14 @@ class Device:
     def call(self, doing: str, function: str, *arguments: Any) -> Any:
         """Call CUDA; its results without the status. `doing` names the work, and its tensor, in errors.
 
-        Raises FdcnError where memory or the driver does not suffice, and RuntimeError for whatever else goes wrong.
+        Raises OutOfMemory, FdcnError where the driver does not suffice, and RuntimeError for whatever else goes wrong.
         """
         status, *results = getattr(self._cuda, function)(*arguments)
         if int(status):
             self._cuda.cudaGetLastError()  # or the next kernel's launch would be blamed for it
             text = self._cuda.cudaGetErrorString(status)[1].decode(errors="replace")
             if int(status) == _OUT_OF_MEMORY:
-                raise FdcnError(say("device.memory", doing=doing))
+                raise OutOfMemory(say("device.memory", doing=doing))
             if int(status) == _OLD_DRIVER:
                 raise FdcnError(say("device.old_driver", doing=doing, reason=text))
             raise RuntimeError(f"{doing}: {function}: {text} ({int(status)})")
@@ -139,7 +143,7 @@ class Device:
     def allocate(self, what: str, size: int) -> int:
         """Address of new memory. Where it is short, everything `spare` is given back and it is tried once more.
 
-        Raises OutOfMemory with what is free then.
+        Raises DeviceOutOfMemory with what is free then.
         """
         for spare in (True, False):
             status, address = self._cuda.cudaMalloc(size)
@@ -148,7 +152,7 @@ class Device:
             self._cuda.cudaGetLastError()
             given_back = [give_back() for give_back in self.spare] if spare else []
             if not any(given_back):
-                raise OutOfMemory(what, size, self.free_memory())
+                raise DeviceOutOfMemory(what, size, self.free_memory())
         if int(status):
             raise RuntimeError(f"{what}: cudaMalloc: {self._cuda.cudaGetErrorString(status)[1].decode()}")
         return int(address)

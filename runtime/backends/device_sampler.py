@@ -12,7 +12,7 @@ import numpy as np
 from fdcn.errors import FdcnError
 from fdcn.messages import say
 from fdcn.runtime.backends.base import Batch, Sampled, Show, unseen
-from fdcn.runtime.backends.device import OutOfMemory
+from fdcn.runtime.backends.device import DeviceOutOfMemory
 from fdcn.runtime.backends.device_arena import DeviceArena
 from fdcn.runtime.backends.device_arrays import borrowed
 from fdcn.runtime.backends.device_graphs import GraphCache
@@ -99,8 +99,8 @@ class DeviceSampler:
         try:
             with self._engine.turn():
                 return Trajectory(self._engine, self._kernels, self._arena, shape)
-        except OutOfMemory as error:
-            raise OutOfMemory(error.what, error.needed, error.free, _smaller(shape, error)) from error
+        except DeviceOutOfMemory as error:
+            raise DeviceOutOfMemory(error.what, error.needed, error.free, _smaller(shape, error)) from error
 
     def _capture(self, shape: Shape) -> None:
         """Record a shape's work, if it is still kept; where that is refused, say so and go on row by row."""
@@ -137,7 +137,7 @@ class DeviceSampler:
             trajectory.close()
 
 
-def _smaller(shape: Shape, error: OutOfMemory) -> str:
+def _smaller(shape: Shape, error: DeviceOutOfMemory) -> str:
     """Which batch or size would fit."""
     images = error.free * shape.images // error.needed
     if images >= shape.images:

@@ -27,7 +27,7 @@ class Trajectory:
     """
 
     def __init__(self, engine: TrtEngine, kernels: SamplerKernels, arena: DeviceArena, shape: Shape) -> None:
-        """Raises OutOfMemory, for all of it together, and FdcnError where the engine has no profile for it."""
+        """Raises DeviceOutOfMemory, for all of it together, and FdcnError where the engine has no profile for it."""
         self.shape, self.refused = shape, False
         self._engine, self._kernels, self._arena, self._device = engine, kernels, arena, engine.device
         self._graph: CudaGraph | None = None

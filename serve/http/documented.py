@@ -42,7 +42,7 @@ ERRORS = {
     415: "The body is not JSON",
     429: "The queue is full",
     500: "An error inside the server",
-    503: "Starting, or about to end",
+    503: "Starting, about to end, or short of memory",
     504: "The deadline has passed",
 }
 OF_EVERY_ROUTE = (401, 500, 503)

@@ -11,13 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fdcn.errors import FdcnError
+from fdcn.errors import FdcnError, OutOfMemory
 from fdcn.serve.generator import Busy, NotReady, Refused, TooLate
 
 log = logging.getLogger("fdcn.serve")
 
 NOT_READY_RETRY = 2
 """Seconds after which to look again at a server that is starting or has a successor."""
+MEMORY_RETRY = 10
+"""Seconds after which memory may be free again."""
 NAME_AT_MOST = 100
 """Characters of a field's name that are said: unknown fields can have any."""
 
@@ -58,6 +60,8 @@ def api_error(error: BaseException, params: Mapping[str, str] | None = None) -> 
     """
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, OutOfMemory):
+        return ApiError(503, str(error), "out_of_memory", headers={"Retry-After": str(MEMORY_RETRY)})
     if isinstance(error, FdcnError):
         param = error.param if isinstance(error, Refused) else None
         return ApiError(400, str(error), "invalid_value", (params or {}).get(param or "", param))

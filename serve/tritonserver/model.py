@@ -12,7 +12,7 @@ from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
-from fdcn.errors import FdcnError
+from fdcn.errors import FdcnError, OutOfMemory
 from fdcn.runtime.images import Images
 from fdcn.runtime.pipeline import load
 from fdcn.serve.admission import granted
@@ -81,6 +81,8 @@ def _answered(reply: Reply) -> Iterator[None]:
     """Answer with what is raised; with a bug too, for its caller would wait forever, and others are not concerned."""
     try:
         yield
+    except OutOfMemory as error:
+        reply.error(str(error), "UNAVAILABLE")
     except FdcnError as error:
         reply.error(str(error), "INVALID_ARG")
     except Cancelled:

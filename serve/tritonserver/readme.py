@@ -42,7 +42,7 @@ In explicit mode a model whose process has died comes back by `POST /v2/reposito
     curl localhost:8000/v2/models/{model.name}/{ask} -d {body}
 
 {answer}
-What is wrong with a request is said in its error, as INVALID_ARG.
+What is wrong with a request is said in its error, as INVALID_ARG; too little memory as UNAVAILABLE.
 
 {_table("input", inputs(bundle.manifest, stream))}
 

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import logging
+import pickle
 import threading
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import simulated_engine
 from oracles import assert_close
 
-from fdcn.errors import FdcnError
+from fdcn.errors import FdcnError, OutOfMemory
 from fdcn.export.profiles import parse_profile
 from fdcn.runtime.backends import device_arena, device_arrays, device_sampler
 from fdcn.runtime.backends.base import Batch
@@ -272,8 +273,11 @@ def test_without_memory_it_says_what_would_fit_and_stays_usable(cuda, sampler, h
     with pytest.raises(FdcnError, match=r"4 images of 64x48: .* are needed, .* are free; [123] at a time would fit"):
         sampler.sample(large, lambda r: None)
     cuda.memory -= 140_000
-    with pytest.raises(FdcnError, match=r"a picture of about \d+x\d+ would fit"):
+    with pytest.raises(OutOfMemory, match=r"a picture of about \d+x\d+ would fit") as caught:
         sampler.sample(batch(bundle, images=1, size=(96, 96)), lambda r: None)
+    carried = pickle.loads(pickle.dumps(caught.value))  # as a replica's answer is
+    assert isinstance(carried, OutOfMemory)
+    assert str(carried) == str(caught.value)
     cuda.memory = whole
     for _ in range(2):
         same(sampled(sampler, small)[0], want)

@@ -7,6 +7,7 @@ import logging
 import pytest
 from raw_http import error, httpx
 
+from fdcn.runtime import memory
 from fdcn.serve.http.app import create_app
 from fdcn.serve.settings import Settings
 
@@ -21,6 +22,17 @@ def served(serving, toy_bundle):
 def client(served):
     with httpx.Client(base_url=served.url, timeout=60) as client:
         yield client
+
+
+def test_too_little_memory_is_the_servers_own_matter(client, monkeypatch):
+    """What it grants but has no memory for: clients try again, perhaps another replica."""
+    request = {"labels": [0], "size": "300x300", "steps": 1, "solver": "euler"}
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "available_bytes", lambda: 1000)
+        answer = client.post("/v1/generate", json=request)
+    assert (answer.status_code, error(answer.content)["code"]) == (503, "out_of_memory")
+    assert int(answer.headers["retry-after"]) > 0
+    assert client.post("/v1/generate", json=request).status_code == 200
 
 
 @pytest.mark.parametrize(
