@@ -163,7 +163,7 @@ def serve(
     """Serve a bundle over HTTP, with a page.
 
     POST /v1/images/generations is the OpenAI images API, POST /v1/generate has every option of fdcn run, and /docs
-    describes both. SIGTERM ends it once accepted requests are done; SIGHUP takes over a new bundle at the same path.
+    describes both. SIGTERM ends it once accepted requests are done; SIGHUP takes over new keys and a new bundle.
     """
     if not ray and (replicas, gpus, cpus) != ((1, 1), None, None):
         raise click.UsageError("--replicas, --gpus and --cpus are of --ray: add it, or leave them out")

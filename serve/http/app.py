@@ -15,7 +15,7 @@ from fdcn.serve.generator import Busy, Generator, NotReady, TooLate
 from fdcn.serve.http import documented, errors
 from fdcn.serve.http.access import Access
 from fdcn.serve.http.assets import page_router
-from fdcn.serve.http.auth import Authentication, read_keys
+from fdcn.serve.http.auth import Authentication, Keys
 from fdcn.serve.http.clients import GONE, ClientGone
 from fdcn.serve.http.docs import docs_router
 from fdcn.serve.http.limits import BodyLimits
@@ -29,15 +29,15 @@ DESCRIPTION = "Pictures of a FlowDCN model's classes, at any size."
 
 
 def create_app(generator: Generator, settings: Settings, metrics: Metrics | None = None) -> FastAPI:
-    """The application over a generator, which the caller starts and closes.
+    """The application over a generator, which the caller starts and closes. Its `state.keys` may be read anew.
 
     Raises FdcnError where the file of keys cannot be read.
     """
     if metrics is None:
         metrics = Metrics()
-    keys = read_keys(settings.api_key_file) if settings.api_key_file is not None else ()
+    keys = None if settings.api_key_file is None else Keys(settings.api_key_file)
     app = _App(
-        bool(keys),
+        keys is not None,
         title="fdcn",
         version=__version__,
         description=DESCRIPTION,
@@ -52,7 +52,7 @@ def create_app(generator: Generator, settings: Settings, metrics: Metrics | None
             **dict.fromkeys((errors.ApiError, FdcnError, Busy, TooLate, NotReady), errors.answer_api_error),
         },
     )
-    app.state.metrics = metrics
+    app.state.metrics, app.state.keys = metrics, keys
     metrics.watch(generator)
     app.include_router(native_router(generator, settings))
     app.include_router(openai_router(generator, settings))
@@ -73,7 +73,7 @@ class _App(FastAPI):
         return documented.openapi(self, self._keyed)
 
 
-def _middleware(settings: Settings, metrics: Metrics, keys: tuple[bytes, ...]) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, keys: Keys | None) -> list[Middleware]:
     """The layers, from the outside."""
     layers = [
         Middleware(Access, metrics=metrics),
@@ -90,7 +90,7 @@ def _middleware(settings: Settings, metrics: Metrics, keys: tuple[bytes, ...]) -
                 expose_headers=["Retry-After", "X-Request-ID"],
             )
         )
-    if keys:
+    if keys is not None:
         layers.append(Middleware(Authentication, keys=keys))
     return layers
 

@@ -12,11 +12,26 @@ from fdcn.serve.http.errors import ApiError
 PROTECTED = "/v1/"
 
 
-def read_keys(file: Path) -> tuple[bytes, ...]:
-    """SHA-256 of each key of a file, one a line; empty lines and those that begin with # are none.
+class Keys:
+    """SHA-256 of each key of a file, one a line; empty lines and those that begin with # are none."""
 
-    Raises FdcnError where the file cannot be read or has no key.
-    """
+    def __init__(self, file: Path) -> None:
+        """Raises FdcnError as `read` does."""
+        self._file = file
+        self.read()
+
+    def read(self) -> None:
+        """Take what the file has now. Raises FdcnError where it cannot be read or has no key; those taken stay."""
+        self._digests = _read(self._file)
+
+    def known(self, key: str) -> bool:
+        """Whether it is one of them. Takes the same time whatever it is."""
+        asked = _digest(key)
+        # All are compared: the time tells neither how much of a key is right nor which one it was.
+        return sum(hmac.compare_digest(asked, digest) for digest in self._digests) > 0
+
+
+def _read(file: Path) -> tuple[bytes, ...]:
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -30,21 +45,15 @@ def read_keys(file: Path) -> tuple[bytes, ...]:
 class Authentication:
     """Lets requests for /v1 through that carry a key; ASGI."""
 
-    def __init__(self, app: ASGIApp, keys: tuple[bytes, ...]) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self.app, self.keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Anywhere in the path, as a proxy's prefix may stand before it; nothing open has it in its own.
-        if scope["type"] == "http" and PROTECTED in scope["path"] and not self._known(scope):
+        if scope["type"] == "http" and PROTECTED in scope["path"] and not self.keys.known(_bearer(scope)):
             await _refusal(scope).response()(scope, receive, send)
             return
         await self.app(scope, receive, send)
-
-    def _known(self, scope: Scope) -> bool:
-        """Whether the request carries one of the keys. Takes the same time whatever it carries."""
-        asked = _digest(_bearer(scope))
-        # All are compared: the time tells neither how much of a key is right nor which one it was.
-        return sum(hmac.compare_digest(asked, key) for key in self.keys) > 0
 
 
 def _bearer(scope: Scope) -> str:

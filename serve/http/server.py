@@ -15,6 +15,7 @@ import uvicorn
 from fdcn.errors import FdcnError
 from fdcn.serve.generator import Generator
 from fdcn.serve.http.app import create_app
+from fdcn.serve.http.auth import Keys
 from fdcn.serve.http.protocol import protocol_for
 from fdcn.serve.local import LocalGenerator
 from fdcn.serve.metrics import Metrics
@@ -43,8 +44,10 @@ class Server:
 
     def __init__(self, generator: Generator, settings: Settings, metrics: Metrics, bound: socket.socket) -> None:
         self._generator, self._settings, self._bound = generator, settings, bound
+        app = create_app(generator, settings, metrics)
+        self._keys: Keys | None = app.state.keys
         config = uvicorn.Config(
-            create_app(generator, settings, metrics),
+            app,
             http=protocol_for(settings),
             ws="none",
             lifespan="off",
@@ -84,7 +87,12 @@ class Server:
         self._ending.set()
 
     async def reload(self) -> None:
-        """Take over the bundle that now lies at the path of the one that is served; a failure is logged."""
+        """Take over the bundle and the keys that now lie where those that are served did; a failure is logged."""
+        try:
+            if self._keys is not None:
+                self._keys.read()
+        except FdcnError as error:
+            log.error("the keys were not taken over; the old ones hold on", extra={"fields": {"reason": str(error)}})
         try:
             taken = await self._generator.reload()
         except FdcnError as error:

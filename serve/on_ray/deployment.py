@@ -20,7 +20,7 @@ from ray.serve.schema import LoggingConfig
 
 from fdcn.bundle import Bundle
 from fdcn.errors import FdcnError
-from fdcn.serve.http.auth import read_keys
+from fdcn.serve.http.auth import Keys
 from fdcn.serve.http.server import address, bind
 from fdcn.serve.on_ray.cluster import check_room, connected
 from fdcn.serve.on_ray.processes import INGRESS, REPLICAS, Ingress, Replica, application
@@ -112,7 +112,7 @@ def serve_on_ray(settings: Settings, scale: Scale, host: str, port: int, announc
     # Before anything is on the cluster, whose reports of failures are long.
     Bundle.open(settings.bundle)
     if settings.api_key_file is not None:
-        read_keys(settings.api_key_file)
+        Keys(settings.api_key_file)
     with connected(), _Signals() as signals:
         holder = _hold()  # until its last reference goes
         try:
@@ -158,7 +158,7 @@ def _reload(ingress: DeploymentHandle[Any]) -> None:
         return
     if isinstance(taken, FdcnError):
         fields = {"reason": str(taken)}
-        log.error("a replica did not take the bundle over; it serves the old one on", extra={"fields": fields})
+        log.error("the keys or a replica's bundle were not taken over; the old ones go on", extra={"fields": fields})
     else:
         log.info("took over a bundle", extra={"fields": {"model": taken.model, "reads": taken.reads}})
 

@@ -5,6 +5,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from fastapi import FastAPI
 from ray import serve
 
 from fdcn.errors import FdcnError
@@ -67,8 +68,14 @@ class Ingress:
         await _generator(self._settings).close()
 
     async def reload(self) -> Description | FdcnError:
-        """Let the replicas take over what now lies at the bundle's path, or return why one of them did not."""
+        """Take over the keys that there are now, and let the replicas take over what lies at the bundle's path.
+
+        Returns why one of them, or the keys, could not be taken over.
+        """
         try:
+            keys = _app(self._settings).state.keys
+            if keys is not None:
+                keys.read()
             return await _generator(self._settings).reload()
         except FdcnError as error:
             return error
@@ -81,13 +88,18 @@ def _generator(settings: Settings) -> RayGenerator:
 
 
 @functools.cache
+def _app(settings: Settings) -> FastAPI:
+    return create_app(_generator(settings), settings, _metrics())
+
+
+@functools.cache
 def _metrics() -> Metrics:
     return Metrics()
 
 
 def application(settings: Settings) -> Callable[..., Any]:
     """The HTTP application, whose generator begins when the process does."""
-    app, generator = create_app(_generator(settings), settings, _metrics()), _generator(settings)
+    app, generator = _app(settings), _generator(settings)
 
     async def answer(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         if scope["type"] != "lifespan":

@@ -85,9 +85,9 @@ def test_every_key_is_compared_in_constant_time(monkeypatch, tmp_path):
     file.write_text(KEYS, "utf-8")
     compared = []
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or a == b)
-    layer = auth.Authentication(None, auth.read_keys(file))
-    for value in (b"Bearer first-key", b"Bearer x", b""):
-        layer._known({"headers": [(b"authorization", value)]})
+    keys = auth.Keys(file)
+    for key in ("first-key", "x", ""):
+        keys.known(key)
     assert compared == [(32, 32)] * 9
 
 
@@ -97,4 +97,4 @@ def test_files_without_keys_are_refused(tmp_path):
     binary.write_bytes(b"\xff\xfe")
     for file in (empty, binary, tmp_path / "missing", tmp_path):
         with pytest.raises(FdcnError, match=str(file)):
-            auth.read_keys(file)
+            auth.Keys(file)

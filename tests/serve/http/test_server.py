@@ -136,6 +136,26 @@ def test_a_process_takes_over_a_bundle_and_ends_when_all_is_done(started):
 
 
 @linux
+def test_keys_are_changed_while_it_serves(started, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    served, _ = started("--api-key-file", file)
+
+    def status(key):
+        return httpx.get(f"{served.url}/v1/model", headers={"Authorization": f"Bearer {key}"}, timeout=SOON).status_code
+
+    assert (status("old"), status("new")) == (200, 401)
+    file.write_text("new\n")
+    served.process.send_signal(signal.SIGHUP)
+    until(lambda: status("new") == 200)
+    assert status("old") == 401
+    file.write_text("")
+    served.process.send_signal(signal.SIGHUP)
+    until(lambda: served.logged("the keys were not taken over; the old ones hold on"))
+    assert (status("new"), status("old")) == (200, 401)
+
+
+@linux
 def test_hangups_during_a_reload_are_one_more_reload():
     reloads = []
 
