@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fdcn.bench.machine import processor
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -26,22 +28,6 @@ def describe(packages: Sequence[str]) -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in ("fdcn", *packages)},
     }
-
-
-def processor() -> str:
-    """The processor's name as the system gives it, with the vector extensions that GEMMs use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    entries = dict(line.split(":", 1) for line in lines if ":" in line)
-    known = {key.strip(): value.strip() for key, value in entries.items()}
-    wide = [
-        flag
-        for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-        if flag in known.get("flags", "").split()
-    ]
-    return f"{known.get('model name', platform.processor())} ({', '.join(wide)})"
 
 
 def samples(work: Callable[[], object], repeats: int, warmup: int = 2) -> list[float]:
