@@ -99,7 +99,7 @@ $(VENV)/export.stamp: EXTRA = export
 $(VENV)/dev.stamp $(VENV)/export.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "fdcn needs Python 3.10 or newer and $(PYTHON) is `$(PYTHON) -V 2>&1`: make PYTHON=python3.11 …"; exit 1; }
-	@echo "Installing fdcn[$(EXTRA)] into $(VENV): up to 3 GB, most of it PyTorch"
+	@echo "Installing fdcn[$(EXTRA)] into $(VENV): up to 7 GB, most of it PyTorch"
 	@clear=--clear; for stamp in $(VENV)/*.stamp; do if [ -e "$$stamp" ]; then clear=; fi; done; \
 		rm -f $(VENV)/*.stamp && $(PYTHON) -m venv $$clear $(VENV)
 	@quiet=--quiet; if [ -t 1 ]; then quiet=; fi; \

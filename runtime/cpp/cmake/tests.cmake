@@ -32,6 +32,8 @@ foreach(part IN LISTS FDCN_PARTS)
     fdcn_add_program(${part}_tests SOURCES ${sources} PARTS ${part} ${below_${part}})
     target_link_libraries(${part}_tests PRIVATE GTest::gtest_main)
     add_test(NAME ${part} COMMAND ${part}_tests)
+    # What GoogleTest calls the temporary folder.
+    set_tests_properties(${part} PROPERTIES ENVIRONMENT "TEST_TMPDIR=${CMAKE_CURRENT_BINARY_DIR}")
   endif()
 endforeach()
 
