@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import secrets
 import shutil
@@ -10,6 +11,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +23,11 @@ PORT = 26379
 """Outside those that Ray gives to workers, 10002 to 19999."""
 SOON = 60
 """Seconds after which something is stuck."""
+RAY = Path(sys.executable).with_name("ray")
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of setns(2)."""
+URL = "http://127.0.0.1:8000"
+"""Of `fdcn serve` there, to those inside its network."""
 T = TypeVar("T")
 
 
@@ -53,6 +59,10 @@ class Cluster:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return self.start(sys.executable, "-m", "fdcn.cli", *words, **pipes)
 
+    def ray(self, *words: str) -> str:
+        """What one of Ray's own commands prints there."""
+        return self.start(RAY, *words, stdout=subprocess.PIPE, text=True).communicate(timeout=SOON)[0]
+
     def inside(self, work: Callable[[], T]) -> T:
         """Call a function in a thread of that network, and wait for it."""
         results: list[T] = []
@@ -83,12 +93,23 @@ class Cluster:
         own = self._namespace.stat().st_ino
         return [process for process in psutil.process_iter() if _network(process) == own and _has(process, titled)]
 
-    def until(self, what: str, true: Callable[[], Any]) -> None:
+    def until(self, what: str, true: Callable[[], Any], seconds: float = SOON) -> None:
         """Wait for something to become true."""
-        end = time.monotonic() + SOON
+        end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end, f"not so after {SOON} s: {what}"
+            assert time.monotonic() < end, f"not so after {seconds} s: {what}"
             time.sleep(0.05)
+
+
+def post(path: str, body: Any, key: str = "") -> tuple[int, Any]:
+    """Status and JSON of a request; an error's too."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(f"{URL}{path}", json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=SOON) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def _network(process: psutil.Process) -> int:
@@ -104,8 +125,11 @@ def _has(process: psutil.Process, title: str) -> bool:
 
 
 @contextlib.contextmanager
-def two_nodes() -> Iterator[Cluster]:
-    """Start the nodes, and end them with all that they started. Raises Unavailable."""
+def two_nodes(gpus: int = 0) -> Iterator[Cluster]:
+    """Start the nodes, and end them with all that they started. Raises Unavailable.
+
+    Each says that it has so many GPUs: Ray counts what it gives away, and does not look.
+    """
     for program in ("unshare", "nsenter", "ip"):
         if shutil.which(program) is None:
             raise Unavailable(f"there is no {program}")
@@ -120,8 +144,8 @@ def two_nodes() -> Iterator[Cluster]:
         cluster = Cluster(Path(f"/proc/{holder.pid}/ns/net"), folder)
         try:
             head = f"--head --node-ip-address=127.0.0.1 --port={PORT} --include-dashboard=false --temp-dir={folder}"
-            _start_node(cluster, folder / "head.log", head)
-            _start_node(cluster, folder / "other.log", f"--address=127.0.0.1:{PORT}")
+            _start_node(cluster, folder / "head.log", gpus, head)
+            _start_node(cluster, folder / "other.log", gpus, f"--address=127.0.0.1:{PORT}")
             yield cluster
         finally:
             for process in cluster.processes():
@@ -134,11 +158,16 @@ def two_nodes() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_node(cluster: Cluster, log: Path, options: str) -> None:
-    ray = Path(sys.executable).with_name("ray")
-    common = ["--num-cpus=1", "--object-store-memory=150000000", "--disable-usage-stats", "--block"]
+def _start_node(cluster: Cluster, log: Path, gpus: int, options: str) -> None:
+    common = [
+        "--num-cpus=1",
+        f"--num-gpus={gpus}",
+        "--object-store-memory=150000000",
+        "--disable-usage-stats",
+        "--block",
+    ]
     with log.open("wb") as file:
-        node = cluster.start(ray, "start", *options.split(), *common, stdout=file, stderr=file)
+        node = cluster.start(RAY, "start", *options.split(), *common, stdout=file, stderr=file)
 
     def up() -> bool:
         assert node.poll() is None, f"a node has ended: {log.read_text()}"

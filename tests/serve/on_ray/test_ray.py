@@ -9,12 +9,11 @@ import shutil
 import signal
 import threading
 import time
-import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
-from cluster import SOON, Unavailable, two_nodes
+from cluster import SOON, URL, Unavailable, post, two_nodes
 from PIL import Image
 
 from fdcn.runtime.pipeline import Pipeline
@@ -23,7 +22,6 @@ pytest.importorskip("ray", reason="Ray was not tested: it is not installed")
 pytestmark = pytest.mark.large
 ROUNDING = 1
 """Levels: pictures that are sampled together may take other matrix kernels."""
-URL = "http://127.0.0.1:8000"
 SLOW = {"solver": "euler", "steps": 250}
 """Long enough for something to happen meanwhile."""
 
@@ -90,16 +88,6 @@ def test_processes_that_no_machine_has_room_for_are_refused(cluster, toy_bundle,
     _, errors = command.communicate(timeout=SOON)
     assert command.returncode == 1
     assert "room for 0 processes of 1.5 CPUs each" in errors  # of two machines with one CPU each
-
-
-def post(path, body):
-    """Status and JSON of a request; an error's too."""
-    request = urllib.request.Request(f"{URL}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=SOON) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def get(path):
@@ -234,7 +222,7 @@ def test_a_broken_bundle_is_said_and_the_old_one_goes_on(cluster, served):
     whole = manifest.read_text()
     manifest.write_text("{")
     served.send_signal(signal.SIGHUP)
-    said = next(line for line in served.stderr if "did not take the bundle over" in line)
+    said = next(line for line in served.stderr if "were not taken over" in line)
     assert "manifest.json is damaged" in json.loads(said)["reason"]
     assert cluster.inside(lambda: post("/v1/generate", {"labels": [0]}))[0] == 200
     manifest.write_text(whole)
