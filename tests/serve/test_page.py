@@ -1,12 +1,12 @@
 """The page, in a real browser before a real server."""
 
 import re
-import time
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import until
 
 from fdcn.runtime.pipeline import Pipeline
 
@@ -103,13 +103,6 @@ def downloaded(page, figure):
         return waiting.value.suggested_filename, np.asarray(picture)
 
 
-def wait_until(true):
-    end = time.monotonic() + SOON / 1000
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def fill(page, **fields):
     for label, value in fields.items():
         page.get_by_label(label.replace("_", " "), exact=True).fill(str(value))
@@ -201,7 +194,7 @@ def test_cancelling_stops_the_server_too(visit, served, how):
         page.get_by_role("button", name="Cancel").click()
     expect(page.locator("article")).to_have_count(0)
     expect(page.get_by_role("status")).to_have_text("Cancelled")
-    wait_until(lambda: served.generator.waiting == 0)
+    until(lambda: served.generator.waiting == 0, SOON / 1000)
     page.goto(served.url)
     page.reload()
     generate(page)

@@ -10,12 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 from raw_http import httpx
+from waiting import until
 
 from fdcn.errors import FdcnError
 from fdcn.serve.http import server
@@ -39,14 +39,6 @@ def ask(url: str, path: str = "/v1/generate", body: dict | None = None) -> tuple
         return answer.status, json.loads(answer.read())
     finally:
         connection.close()
-
-
-def until(condition):
-    """Wait for something that comes soon."""
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Process:
@@ -111,21 +103,21 @@ def test_a_process_takes_over_a_bundle_and_ends_when_all_is_done(started):
     good = manifest.read_text("utf-8")
     manifest.write_text("{", "utf-8")
     served.process.send_signal(signal.SIGHUP)
-    until(lambda: served.logged("the bundle was not taken over; the old one is served on"))
+    until(lambda: served.logged("the bundle was not taken over; the old one is served on"), SOON)
     assert ask(served.url, "/v1/model") == (200, first)
     manifest.write_text(good.replace('"Disc"', '"Disk"'), "utf-8")
     with ThreadPoolExecutor() as threads:
         old = threads.submit(ask, served.url, body=LONG)
-        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1)
+        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1, SOON)
         served.process.send_signal(signal.SIGHUP)
-        until(lambda: ask(served.url, "/v1/model")[1]["class_names"][0] == "Disk")
+        until(lambda: ask(served.url, "/v1/model")[1]["class_names"][0] == "Disk", SOON)
         assert old.result(SOON)[0] == 200
         assert ask(served.url, body={"labels": ["Disc"]})[0] == 400
 
         last = [threads.submit(ask, served.url, body={**LONG, "labels": [i], "seed": i}) for i in range(3)]
-        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 3)
+        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 3, SOON)
         served.process.send_signal(signal.SIGTERM)
-        until(lambda: ask(served.url, "/readyz")[0] == 503)
+        until(lambda: ask(served.url, "/readyz")[0] == 503, SOON)
         assert ask(served.url, body={"labels": [0]})[0] == 503
         assert [one.result(SOON)[0] for one in last] == [200, 200, 200]
     assert served.ended() == 0
@@ -147,11 +139,11 @@ def test_keys_are_changed_while_it_serves(started, tmp_path):
     assert (status("old"), status("new")) == (200, 401)
     file.write_text("new\n")
     served.process.send_signal(signal.SIGHUP)
-    until(lambda: status("new") == 200)
+    until(lambda: status("new") == 200, SOON)
     assert status("old") == 401
     file.write_text("")
     served.process.send_signal(signal.SIGHUP)
-    until(lambda: served.logged("the keys were not taken over; the old ones hold on"))
+    until(lambda: served.logged("the keys were not taken over; the old ones hold on"), SOON)
     assert (status("new"), status("old")) == (200, 401)
 
 
@@ -190,9 +182,9 @@ def test_a_second_signal_is_not_waited_for(started):
     served, _ = started("--max-steps", 10_000)
     with ThreadPoolExecutor() as threads:
         cut = threads.submit(ask, served.url, body={**LONG, "steps": 10_000})
-        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1)
+        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1, SOON)
         served.process.send_signal(signal.SIGINT)
-        until(lambda: served.logged("ending"))
+        until(lambda: served.logged("ending"), SOON)
         served.process.send_signal(signal.SIGTERM)
         assert served.ended() == -signal.SIGTERM
         with pytest.raises((OSError, http.client.HTTPException)):
@@ -210,7 +202,7 @@ def test_what_is_not_done_in_time_is_given_up(toy_bundle, serving, stream):
 
     with serving(toy_bundle, max_steps=10_000, drain=0.2) as served, ThreadPoolExecutor() as threads:
         cut = threads.submit(sent)
-        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1)
+        until(lambda: ask(served.url, "/readyz")[1]["waiting"] == 1, SOON)
         assert not stream or begun.wait(SOON)
         served.end()
         status, text = cut.result(SOON)

@@ -4,12 +4,12 @@ import base64
 import io
 import json
 import re
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from raw_http import STUCK, connect, error, httpx
+from waiting import until
 
 from fdcn.runtime.pipeline import Pipeline
 from fdcn.serve.http import sse
@@ -61,10 +61,7 @@ def _idle(served):
 
 def until_idle(served):
     """Wait until nothing is sampled any more."""
-    until = time.monotonic() + STUCK
-    while served.call(waiting(served)):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until(lambda: not served.call(waiting(served)), STUCK)
 
 
 async def waiting(served):
@@ -134,9 +131,7 @@ def test_what_a_client_left_behind_is_not_sampled(served, stream, pipelined):
     head = f"POST /v1/generate HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     with connect(served.url) as connection:
         connection.sendall((head.encode() + body) * pipelined)
-        until = time.monotonic() + STUCK
-        while not served.call(waiting(served)):
-            assert time.monotonic() < until
+        until(lambda: served.call(waiting(served)), STUCK)
     until_idle(served)
 
 
@@ -166,9 +161,9 @@ def test_ended_requests_are_in_the_metrics(client):
         'fdcn_requests_total{method="POST",route="/v1/generate",status="429"}',
         'reason="rate_limit_exceeded"',
     ]
-    for _ in range(100):  # a request is noted once its place in the queue is free again
+
+    def noted():
         text = client.get("/metrics").text
-        if all(part in text for part in wanted):
-            return
-        time.sleep(0.1)
-    raise AssertionError(text)
+        return all(part in text for part in wanted)
+
+    until(noted, 10)  # a request is noted once its place in the queue is free again
